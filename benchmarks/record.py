@@ -1,0 +1,32 @@
+"""Write a benchmark's result into its section of docs/BENCHMARKS.md."""
+
+import os
+import platform
+import re
+from datetime import date
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parent.parent / "docs" / "BENCHMARKS.md"
+HEAD = "# Benchmarks\n\nEvery number here was written by a script in `benchmarks/`; `make bench` runs them all.\n"
+
+
+def record(title: str, markdown: str) -> None:
+    """Replace the section `title` of docs/BENCHMARKS.md (or append it) and print it."""
+    text = BENCHMARKS.read_text() if BENCHMARKS.exists() else HEAD
+    section = f"## {title}\n\n{markdown.strip()}\n\n*{date.today()}, {machine()}*\n"
+    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", re.M | re.S)
+    if pattern.search(text):
+        text = pattern.sub(lambda _: section + "\n", text)
+    else:
+        text = text.rstrip() + "\n\n" + section
+    BENCHMARKS.write_text(text.rstrip() + "\n")
+    print(section)
+
+
+def machine() -> str:
+    """CPU model and core count, as they stand beside each result."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists() and (match := re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text())):
+        model = match.group(1)
+    return f"{os.cpu_count()} cores, {model}"

@@ -1,0 +1,1 @@
+"""Contracts that every station of the pipeline keeps: documents, steps, the engine, progress, errors."""

@@ -1,0 +1,61 @@
+"""The README.md that travels with a model: what it is, how to run it, and what to expect of it."""
+
+from collections.abc import Mapping
+
+from hornbook.model.config import ModelConfig
+from hornbook.model.generate import start_id
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+---
+
+# A small language model trained with Hornbook
+
+It was trained from scratch and continues text. It has not been taught to chat, to follow instructions or to
+refuse anything; do not trust what it says.
+
+| shape | |
+|---|---|
+| parameters | {parameters:,} |
+| layers | {config.num_hidden_layers} |
+| width, feed-forward width | {config.hidden_size}, {config.intermediate_size} |
+| heads (queries, keys and values) | {config.num_attention_heads}, {config.num_key_value_heads} |
+| context | {config.max_position_embeddings} tokens |
+| vocabulary | {config.vocab_size} tokens, byte-level BPE |
+
+The architecture is that of Phi-3 (`Phi3ForCausalLM`). Every text starts with token {start}, which also
+separates the texts it was trained on.
+
+## Run it
+
+```
+hornbook complete "def fibonacci(n):" --model .
+llama-server -m ../final-Q8_0.gguf
+```
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")
+```
+
+## llama.cpp beside the decoder it was trained with
+
+| file | positions | same top token | difference of log-probabilities, top 10 | KL divergence, nats |
+|---|---|---|---|---|
+{agreement}
+"""
+
+
+def model_card(config: ModelConfig, parameters: int, agreement: Mapping[str, Mapping[str, float]]) -> str:
+    """Markdown with the front matter that model hubs read; `agreement` is what `agreement.json` holds."""
+    rows = (
+        f"| {kind} | {row['positions']} | {row['top_token']:.1%} | {row['logprob_difference']:.1e} "
+        f"| {row['kl_divergence']:.1e} |"
+        for kind, row in agreement.items()
+    )
+    return _CARD.format(
+        config=config, parameters=parameters, start=start_id(config), agreement="\n".join(rows)
+    )

@@ -1,0 +1,1 @@
+"""The world outside our process: other programs that Hornbook talks to."""

@@ -51,7 +51,11 @@ class Progress:
             self._logged = time.monotonic()
             share = 100 * self.done / self.total if self.total else 100
             elapsed = self._logged - self._start
-            print(f"  {self.label}: {share:.0f} % after {elapsed:.0f} s {self.note}".rstrip(), file=sys.stderr, flush=True)
+            print(
+                f"  {self.label}: {share:.0f} % after {elapsed:.0f} s {self.note}".rstrip(),
+                file=sys.stderr,
+                flush=True,
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -85,7 +85,7 @@ def step_identity(step: Step, identities: Mapping[str, str]) -> str:
         "config": step.config.model_dump(mode="json") if step.config else None,
         "inputs": _input_identities(step, identities),
         "external": step.external,
-        "source": source_hash(inspect.getmodule(inspect.unwrap(step.run)).__name__),  # type: ignore[union-attr]
+        "source": source_hash(step.run),
         "libraries": {name: version(name) for name in step.libraries},
     }
     return hashlib.blake2b(json.dumps(parts, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -111,35 +111,34 @@ def content_hash(path: Path) -> str:
 
 
 @cache
-def source_hash(module: str) -> str:
-    """Hash of a module's source and of the station modules it imports, so that a code change is a new identity."""
+def source_hash(function: StepFunction) -> str:
+    """Hash of a function's module and of the station modules it imports, so that a code change is a new identity."""
+    sources: dict[str, str] = {}
+    _collect_sources(inspect.getsourcefile(inspect.unwrap(function)), sources)
     digest = hashlib.blake2b(digest_size=16)
-    for name, source in sorted(_sources(module, {}).items()):
-        digest.update(f"{name}\0{source}\0".encode())
+    for file, source in sorted(sources.items()):
+        digest.update(f"{Path(file).name}\0{source}\0".encode())
     return digest.hexdigest()
 
 
-def _sources(module: str, seen: dict[str, str]) -> dict[str, str]:
-    spec = importlib.util.find_spec(module)
-    if module in seen or spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return seen
-    seen[module] = source = Path(spec.origin).read_text()
-    for node in ast.walk(ast.parse(source)):
+def _collect_sources(file: str | None, sources: dict[str, str]) -> None:
+    if file is None or file in sources or not file.endswith(".py"):
+        return
+    sources[file] = Path(file).read_text()
+    for node in ast.walk(ast.parse(sources[file])):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hornbook."):
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
+            for name in (str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)):
                 # The contracts in core change often without changing results; documents.py makes the ids.
-                if name == "hornbook.core.documents" or not str(name).startswith("hornbook.core"):
-                    if importlib.util.find_spec(str(name).rpartition(".")[0]) and _is_module(str(name)):
-                        _sources(str(name), seen)
-    return seen
+                if name == "hornbook.core.documents" or not name.startswith("hornbook.core"):
+                    _collect_sources(_module_file(name), sources)
 
 
-def _is_module(name: str) -> bool:
+def _module_file(name: str) -> str | None:
     try:
-        return importlib.util.find_spec(name) is not None
+        spec = importlib.util.find_spec(name)
     except ModuleNotFoundError:
-        return False
+        return None  # the name of a function, not of a module
+    return spec.origin if spec else None
 
 
 def _input_identities(step: Step, identities: Mapping[str, str]) -> dict[str, str]:
@@ -156,7 +155,8 @@ def _run(step: Step, identity: str, identities: Mapping[str, str], folder: Path)
             shutil.rmtree(stale)
     partial.mkdir(exist_ok=True)
     inputs = {
-        name: folder / source.name if isinstance(source, Step) else source for name, source in step.inputs.items()
+        name: folder / source.name if isinstance(source, Step) else source
+        for name, source in step.inputs.items()
     }
     started = time.monotonic()
     try:

@@ -89,7 +89,7 @@ def test_a_killed_map_goes_on_where_it_was(tmp_path):
     script, log, out = tmp_path / "slow.py", tmp_path / "log", tmp_path / "out"
     script.write_text(SLOW_RUN.format(log=str(log), out=str(out)))
     process = subprocess.Popen([sys.executable, str(script)])
-    while len(list(out.glob("*.json"))) < 3:
+    while len(list(out.glob("*.json"))) < 3 and process.poll() is None:
         time.sleep(0.05)
     process.kill()
     process.wait()

@@ -73,9 +73,7 @@ def read_table(folder: Path, columns: list[str] | None = None) -> pa.Table:
     """All shards of a folder as one table, in shard order. Ask for the columns you need: texts are large."""
     paths = shards(folder)
     if not paths:
-        raise HornbookError(
-            f"No Parquet shard in {folder}.", "Delete the step's folder and run the recipe again."
-        )
+        raise HornbookError(f"No Parquet shard in {folder}.", "Delete the step's folder and run the recipe again.")
     return pa.concat_tables([pq.read_table(path, columns=columns) for path in paths])
 
 

@@ -82,20 +82,15 @@ def map_shards(
     """
     paths = shards(folder)
     if not paths:
-        raise HornbookError(
-            f"No Parquet shard in {folder}.", "Delete the step's folder and run the recipe again."
-        )
+        raise HornbookError(f"No Parquet shard in {folder}.", "Delete the step's folder and run the recipe again.")
     payloads = {
-        path.stem: (path, {name: Path(side) / path.name for name, side in (beside or {}).items()})
-        for path in paths
+        path.stem: (path, {name: Path(side) / path.name for name, side in (beside or {}).items()}) for path in paths
     }
     weights = {path.stem: float(path.stat().st_size) for path in paths}
     return map_groups(_OnShard(function, columns), payloads, out, label, weights)
 
 
-def exchange(
-    sources: Path | Sequence[Path], key: str, columns: list[str], partitions: int = 1
-) -> Iterator[pa.Table]:
+def exchange(sources: Path | Sequence[Path], key: str, columns: list[str], partitions: int = 1) -> Iterator[pa.Table]:
     """Yield tables of `key` and `columns` sorted by `key` (ties by the other columns), so that equal keys meet.
 
     One hash partition of the keys is in memory at a time. Only hashes and ids belong here, never text.

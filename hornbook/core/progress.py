@@ -3,7 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 LOG_EVERY_SECONDS = 15.0
 
@@ -19,7 +19,7 @@ class Progress:
         self.label, self.total, self.unit = label, total, unit
         self.done = 0.0
         self.note = ""
-        self._bar = None
+        self._bar: Any = None  # a rich progress bar while it is shown
         self._start = self._logged = time.monotonic()
 
     def __enter__(self) -> Self:

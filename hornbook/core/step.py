@@ -155,8 +155,7 @@ def _run(step: Step, identity: str, identities: Mapping[str, str], folder: Path)
             shutil.rmtree(stale)
     partial.mkdir(exist_ok=True)
     inputs = {
-        name: folder / source.name if isinstance(source, Step) else source
-        for name, source in step.inputs.items()
+        name: folder / source.name if isinstance(source, Step) else source for name, source in step.inputs.items()
     }
     started = time.monotonic()
     try:

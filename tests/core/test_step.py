@@ -83,7 +83,7 @@ def test_a_folder_without_a_manifest_is_rubbish(tmp_path):
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):
-    with pytest.raises(HornbookError, match="disk is full.*Free some space"):
+    with pytest.raises(HornbookError, match=r"disk is full.*Free some space"):
         run(tmp_path, [Step("demo.full", no_space, "read")])
     assert read_manifest(tmp_path / "steps" / "demo.full") is None
 

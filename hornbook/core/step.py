@@ -99,6 +99,14 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
         return None
 
 
+def finished_step(run: Path, name: str) -> Path:
+    """The folder of a finished step of a run. Raises HornbookError when there is none."""
+    folder = run / "steps" / name
+    if read_manifest(folder) is None:
+        raise HornbookError(f"{run} has no finished step {name}.", "Run its recipe, or name another run with --run.")
+    return folder
+
+
 def content_hash(path: Path) -> str:
     """Hash of a file, or of all files of a step's folder but its manifest."""
     digest = hashlib.blake2b(digest_size=16)

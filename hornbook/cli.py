@@ -1,0 +1,150 @@
+"""The command line: verbs, no logic. Each verb imports what it needs, so that `hornbook --help` starts at once."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hornbook import __version__
+from hornbook.core.errors import HornbookError
+
+EXAMPLES = """
+Textbook-quality data, small language models trained on it, and the proof that it was worth it.
+
+\b
+Examples:
+  hornbook run recipes/laptop-python.yaml      from raw files to the report
+  hornbook init mine --source ~/code           a recipe for your own files
+  hornbook run mine/recipe.yaml --until curation.scores
+  hornbook complete "def fibonacci(n):"
+  hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
+  hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
+"""
+
+app = typer.Typer(
+    help=EXAMPLES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+RUN = Path("runs/laptop-python")
+RunOption = Annotated[Path, typer.Option("--run", help="Folder of a run.", show_default=True)]
+
+
+@app.callback(invoke_without_command=True)
+def hornbook(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    until: Annotated[str | None, typer.Option(help="Stop after this step, for instance curation.scores.")] = None,
+    folder: Annotated[Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>].")] = None,
+) -> None:
+    """Walk the way of a recipe; what an earlier run has finished is not done again."""
+    from hornbook.run import run_recipe
+
+    run_recipe(recipe, folder, until)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; the recipe goes into it.")],
+    source: Annotated[Path, typer.Option(help="Folder with .py, .md, .rst or .txt files.")],
+) -> None:
+    """Write a recipe for your own files. Example: hornbook init mine --source ~/code"""
+    from hornbook.recipe import init_recipe
+
+    path = init_recipe(folder, source)
+    print(f"Wrote {path}. Now: hornbook run {path}")
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="JSON lines with `id` and `text`.")],
+    run: RunOption = RUN,
+    output: Annotated[Path | None, typer.Option(help="Write here instead of standard output.")] = None,
+) -> None:
+    """Score passages for educational value: JSON lines with `id`, `edu`, `self` and `level`."""
+    from hornbook.core.step import finished_step
+    from hornbook.curation.scoring import score_file
+
+    score_file(file, finished_step(run, "curation.classifier"), output)
+
+
+@app.command()
+def bpb(
+    model: Annotated[Path, typer.Argument(help="Folder of a model.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines with texts.")],
+    field: Annotated[str, typer.Option(help="Key of the text.")] = "text",
+    prompt_field: Annotated[str | None, typer.Option(help="Key of a prompt that is given, not predicted.")] = None,
+) -> None:
+    """Bits per byte of a model on texts. Example: hornbook bpb runs/laptop-python/models/final texts.jsonl"""
+    from hornbook.evaluation.bits_per_byte import bpb as measure
+
+    result = measure(model, file, field, prompt_field)
+    print(f"{result['bpb']:.4f} bits per byte ({result['texts']:,} texts, {result['bytes']:,} bytes)")
+
+
+@app.command()
+def complete(
+    prompt: Annotated[str, typer.Argument(help="The start of a text.")],
+    model: Annotated[Path, typer.Option(help="Folder of a model.")] = RUN / "models" / "final",
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest continuation.")] = 128,
+    temperature: Annotated[float, typer.Option(min=0, help="0: always the most likely token.")] = 0.2,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw from this many tokens (0: all).")] = 0,
+    top_p: Annotated[float, typer.Option(min=0, max=1, help="Draw from this share of the probability.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The same seed repeats the draws.")] = 0,
+) -> None:
+    """Continue a text, streaming. Example: hornbook complete "def fibonacci(n):" """
+    from hornbook.deployment.complete import complete as stream
+
+    stream(
+        prompt,
+        model=model,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    )
+
+
+@app.command()
+def why(
+    id: Annotated[str, typer.Argument(help="Id of a passage or file; the first digits will do.")],
+    run: RunOption = RUN,
+) -> None:
+    """Tell the life of a document: where it came from, what each step said of it, where it went."""
+    from hornbook.report.why import why as tell
+
+    tell(run, id)
+
+
+@app.command()
+def status(run: Annotated[Path, typer.Argument(help="Folder of a run.")] = RUN) -> None:
+    """Show what of a run is done."""
+    from hornbook.report.status import status as show
+
+    show(run)
+
+
+def main() -> None:
+    """Entry point: a HornbookError becomes one line on standard error and exit status 2."""
+    try:
+        app()
+    except HornbookError as error:
+        print(f"hornbook: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nhornbook: interrupted; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""The recipe as one tree: its field names are the keys of the YAML file. What each section means is said where
+its class is defined, in the `config.py` of its station."""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from hornbook.ablation.config import VerdictConfig
+from hornbook.core.config import Config
+from hornbook.core.documents import atomic_write
+from hornbook.core.errors import HornbookError
+from hornbook.corpus.config import HoldOutConfig, PassageConfig, SourcesConfig
+from hornbook.curation.config import (
+    ArmConfig,
+    ClassifierConfig,
+    DecontaminationConfig,
+    ExactDuplicatesConfig,
+    FileRulesConfig,
+    NearDuplicatesConfig,
+    PassageRulesConfig,
+)
+from hornbook.deployment.config import DeploymentConfig
+from hornbook.evaluation.config import SetsConfig
+from hornbook.tokenization.config import EncodeConfig, TokenizerConfig
+from hornbook.training.config import ProbeConfig, TrainConfig
+
+
+class Corpus(SourcesConfig):
+    """Sources, and how their files are cut and held out."""
+
+    held_out: HoldOutConfig = HoldOutConfig()
+    passages: PassageConfig = PassageConfig()
+
+    @property
+    def reading(self) -> SourcesConfig:
+        """What bears on reading alone."""
+        return SourcesConfig(**{name: getattr(self, name) for name in SourcesConfig.model_fields})
+
+
+class Curation(Config):
+    """What is thrown away before any arm chooses."""
+
+    file_rules: FileRulesConfig = FileRulesConfig()
+    passage_rules: PassageRulesConfig = PassageRulesConfig()
+    exact_duplicates: ExactDuplicatesConfig = ExactDuplicatesConfig()
+    classifier: ClassifierConfig = ClassifierConfig()
+    near_duplicates: NearDuplicatesConfig = NearDuplicatesConfig()
+    decontamination: DecontaminationConfig = DecontaminationConfig()
+
+
+class Tokenization(TokenizerConfig):
+    """The tokenizer, and how it is applied."""
+
+    encoding: EncodeConfig = EncodeConfig()
+
+    @property
+    def tokenizer(self) -> TokenizerConfig:
+        """What bears on the tokenizer alone."""
+        return TokenizerConfig(**{name: getattr(self, name) for name in TokenizerConfig.model_fields})
+
+
+class Arm(ArmConfig):
+    """An arm of the comparison: what it selects, and where its training differs from the section `training`."""
+
+    budgets: tuple[int, ...] | None = Field(None, min_length=1)  # tokens at which a model is finished
+    lesson_share: float | tuple[float, float] | None = None  # of the tokens trained on
+
+    @property
+    def selection(self) -> ArmConfig:
+        """What bears on the selection alone, so that a new budget does not select again."""
+        return ArmConfig(**{name: getattr(self, name) for name in ArmConfig.model_fields})
+
+
+class Recipe(Config):
+    """The whole way, from sources to the report."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    seed: int = Field(0, ge=0)  # of every section that does not give its own
+    corpus: Corpus
+    curation: Curation = Curation()
+    arms: tuple[Arm, ...] = Field(min_length=2)
+    tokenization: Tokenization = Tokenization()
+    probe: ProbeConfig = ProbeConfig()
+    training: TrainConfig = TrainConfig()
+    evaluation: SetsConfig = SetsConfig()
+    ablation: VerdictConfig = VerdictConfig()
+    deployment: DeploymentConfig = DeploymentConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spread_seed(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("seed"), int):
+            return _with_seed(cls, data, data["seed"])
+        return data
+
+    @model_validator(mode="after")
+    def _arms_fit_together(self) -> Self:
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError("arms: each needs a name of its own")
+        if self.ablation.reference_arm not in names:
+            raise ValueError(f"ablation.reference_arm: no arm is called {self.ablation.reference_arm!r}")
+        for arm in self.arms:
+            if self.ablation.reference_budget not in self.training_of(arm).budgets:
+                raise ValueError(
+                    f"arms.{arm.name}: budgets lack the ablation.reference_budget, {self.ablation.reference_budget:,}"
+                )
+        return self
+
+    def training_of(self, arm: Arm) -> TrainConfig:
+        """The section `training` with what the arm says otherwise."""
+        own = {name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None}
+        if own.get("lesson_share") and not arm.lessons:
+            raise ValueError(f"arms.{arm.name}.lesson_share needs lessons: true")
+        return TrainConfig(**{**dict(self.training), **own})
+
+    @property
+    def probing(self) -> ProbeConfig:
+        """The section `probe` with the work that this recipe plans."""
+        training = self.training
+        planned = sum(sum(self.training_of(arm).budgets) for arm in self.arms)
+        return self.probe.model_copy(
+            update={
+                "model": training.model,
+                "vocab_size": self.tokenization.vocab_size,
+                "context": training.context,
+                "batch_tokens": training.batch_tokens,
+                "planned_tokens": planned,
+                "planned_arms": len(self.arms),
+            }
+        )
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read and check a recipe. Raises HornbookError that names the key and the remedy.
+
+    Relative folders of sources are relative to the recipe.
+    """
+    path = Path(path)
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise HornbookError(f"There is no recipe {path}.", "`hornbook init DIR --source FOLDER` writes one.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise HornbookError(f"Cannot read {path}: {error}.", "Give the path of a YAML file.") from error
+    except yaml.YAMLError as error:
+        raise HornbookError(f"{path} is not YAML: {error}.", "Mind the indentation near that line.") from error
+    if not isinstance(data, dict):
+        raise HornbookError(f"{path} is not a recipe.", "Start from recipes/laptop-python.yaml.")
+    try:
+        recipe = Recipe(**data)
+    except (ValidationError, TypeError) as error:
+        raise _explain(path, error) from None
+    sources = tuple(
+        source.model_copy(update={"folder": path.parent / source.folder}) if hasattr(source, "folder") else source
+        for source in recipe.corpus.sources
+    )
+    return recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"sources": list(sources)})})
+
+
+def init_recipe(folder: Path, source: Path) -> Path:
+    """Write `folder/recipe.yaml`, the laptop recipe with the files of `source` in place of Python's own."""
+    source, path = Path(source).expanduser(), Path(folder) / "recipe.yaml"
+    if not source.is_dir():
+        raise HornbookError(f"There is no folder {source}.", "Give --source a folder with your files.")
+    if path.exists():
+        raise HornbookError(f"{path} exists.", "Remove it, or name another folder.")
+    text = (Path(__file__).parent / "recipes" / "laptop-python.yaml").read_text()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.parent.resolve().name) or "mine"
+    relative = os.path.relpath(source.resolve(), path.parent.resolve())
+    atomic_write(path, _with_sources(text, name, relative))
+    return path
+
+
+def _with_sources(text: str, name: str, folder: str) -> str:
+    head, rest = text.split("  sources:\n")
+    after = next(i for i, line in enumerate(rest.splitlines()) if not line.startswith("    "))
+    sources = f"    - folder: {yaml.safe_dump(folder).splitlines()[0]}\n    - builtin: python-textbook\n"
+    text = f"{head}  sources:\n{sources}" + "\n".join(rest.splitlines()[after:]) + "\n"
+    return "\n".join(f"name: {name}" if line.startswith("name:") else line for line in text.splitlines()) + "\n"
+
+
+def _with_seed(section: type[BaseModel], data: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Give `seed` to every section below that has one and does not say otherwise."""
+    data = dict(data)
+    for name, field in section.model_fields.items():
+        kind = field.annotation
+        if name == "seed":
+            data.setdefault("seed", seed)
+        elif name == "arms" and isinstance(data.get(name), list):
+            data[name] = [_with_seed(Arm, arm, seed) if isinstance(arm, dict) else arm for arm in data[name]]
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(data.get(name, {}), dict):
+            data[name] = _with_seed(kind, data.get(name, {}), seed)
+    return data
+
+
+def _explain(path: Path, error: ValidationError | TypeError) -> HornbookError:
+    """The first thing wrong with a recipe, with its place in dots, and what would be right."""
+    if isinstance(error, TypeError):
+        return HornbookError(f"{path}: {error}.", "Keys are words.")
+    first = error.errors()[0]
+    place = [part for part in first["loc"] if not (isinstance(part, str) and part in ("python", "distributions"))]
+    where = ".".join(map(str, place)) or "recipe"
+    if first["type"] == "extra_forbidden":
+        known = _keys_beside([str(part) for part in first["loc"]])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        remedy = f"Did you mean {close[0]!r}?" if close else f"Known here: {', '.join(known)}."
+        return HornbookError(f"{path}: unknown key {where}.", remedy)
+    message = first["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(first["input"], dict | list) or first["type"] == "missing" else f", not {first['input']!r}"
+    return HornbookError(f"{path}: {where}: {message}{given}.", "Correct it and run again.")
+
+
+def _keys_beside(place: list[str]) -> list[str]:
+    """Keys that the section of `place` knows."""
+    section: Any = Recipe
+    for part in place[:-1]:
+        if part == "arms":
+            section = Arm
+        elif isinstance(section, type) and issubclass(section, BaseModel) and part in section.model_fields:
+            kind = section.model_fields[part].annotation
+            section = kind if isinstance(kind, type) and issubclass(kind, BaseModel) else section
+    return sorted(section.model_fields)

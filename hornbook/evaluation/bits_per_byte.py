@@ -1,0 +1,268 @@
+"""Bits per byte: how well a model predicts texts, in a unit that does not depend on its tokenizer.
+
+The prompt and the text are tokenised apart, and their tokens follow each other. This stream is cut into
+consecutive windows of (context - 1) tokens; each starts afresh with the model's BOS token (EOS where there is
+none). Every token of the text is predicted, tokens of the prompt only condition. The bits of all texts are
+summed and divided by their UTF-8 bytes.
+
+Shapes in names: B rows, T positions, D width, N scored tokens, V vocabulary.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tokenizers import Tokenizer
+
+from hornbook.core.documents import write_table
+from hornbook.core.errors import HornbookError
+from hornbook.core.progress import Progress
+from hornbook.evaluation.config import BitsConfig
+from hornbook.model import huggingface
+from hornbook.model.decoder import Decoder
+from hornbook.model.generate import start_id
+from hornbook.tokenization.encode import open_tokenizer
+
+BATCH_TOKENS = 8192
+LOGITS_AT_ONCE = 1 << 24  # float32 numbers, 64 MB: a large vocabulary does not need a large memory
+BITS = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("budget", pa.int64()),
+        ("seed", pa.int64()),
+        ("set", pa.string()),
+        ("id", pa.string()),
+        ("bits", pa.float64()),
+        ("bytes", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """A text to predict, and the prompt that it follows ("" for none)."""
+
+    id: str
+    prompt: str
+    text: str
+
+
+@dataclass(frozen=True)
+class _Window:
+    ids: tuple[int, ...]  # BOS and at most context - 1 tokens
+    first: int  # position of the first token that is predicted; 1 unless the prompt reaches into the window
+    item: int
+
+
+@torch.inference_mode()
+def bits(
+    model: Decoder,
+    tokenizer: Tokenizer,
+    items: Sequence[Item],
+    context: int,
+    batch: int = BATCH_TOKENS,
+    advance: Callable[[float], None] = lambda share: None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bits (float64) and UTF-8 bytes (int64) of every item's text.
+
+    `context` is the number of positions of a window, BOS included; `batch` the number of positions computed
+    at a time. The order of the items has no bearing on their bits. `advance` is told the items done,
+    in fractions.
+    Raises HornbookError when the tokenizer has tokens that the model does not know.
+    """
+    if context < 2:
+        raise HornbookError(f"A context of {context} has no room for a token after BOS.", "Use at least 2.")
+    if tokenizer.get_vocab_size() > model.config.vocab_size:
+        raise HornbookError(
+            f"The tokenizer has {tokenizer.get_vocab_size():,} tokens, the model {model.config.vocab_size:,}.",
+            "Use the tokenizer that the model was trained with.",
+        )
+    windows = _windows(tokenizer, items, start_id(model.config), context)
+    total = sum(len(window.ids) for window in windows)
+    total_bits = np.zeros(len(items))
+    for group in _batches(windows, batch):
+        nats, lengths = _nats(model, group)
+        owners = np.repeat([window.item for window in group], lengths)
+        total_bits += np.bincount(owners, weights=nats.double().numpy(), minlength=len(items)) / math.log(2)
+        advance(len(items) * sum(len(window.ids) for window in group) / total)
+    return total_bits, np.array([len(item.text.encode()) for item in items], np.int64)
+
+
+def bpb(model_folder: Path, file: Path, field: str = "text", prompt_field: str | None = None) -> dict[str, Any]:
+    """Bits per byte of a model folder on the texts of a JSONL file: `bpb`, `bits`, `bytes`, `texts`.
+
+    Raises HornbookError when there is no model, when a line is not what was promised, and when all texts are
+    empty.
+    """
+    model, tokenizer = _open(Path(model_folder))
+    items = read_items(Path(file), field, prompt_field)
+    if not any(item.text for item in items):
+        raise HornbookError(f"There is no text in {file}.", f"Give every line a {field!r} that is not empty.")
+    context = model.config.max_position_embeddings
+    with Progress("bits per byte", len(items)) as bar:
+        item_bits, item_bytes = bits(model, tokenizer, items, context, advance=bar.advance)
+    total_bits, total_bytes = float(item_bits.sum()), int(item_bytes.sum())
+    return {"bpb": total_bits / total_bytes, "bits": total_bits, "bytes": total_bytes, "texts": len(items)}
+
+
+def bits_step(inputs: dict[str, Path], out: Path, config: BitsConfig) -> dict[str, Any]:
+    """Measure every budget of `inputs["model"]` on the JSONL sets of the other inputs; write bits.parquet.
+
+    Counters: `bits_per_byte` by set and budget. Raises HornbookError when no model or no set is there.
+    """
+    folders = sorted(
+        (path for path in inputs["model"].iterdir() if path.is_dir() and path.name.isdigit()),
+        key=lambda path: int(path.name),
+    )
+    if not folders:
+        raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
+    sets = _read_sets([path for name, path in sorted(inputs.items()) if name != "model"], config.sets)
+
+    tables = []
+    per_byte: dict[str, dict[str, float]] = {name: {} for name in sets}
+    total = len(folders) * sum(map(len, sets.values()))
+    with Progress(f"bits per byte {config.arm}", total) as bar:
+        for folder in folders:
+            budget, (model, tokenizer) = int(folder.name), _open(folder)
+            context = model.config.max_position_embeddings
+            for name, items in sets.items():
+                item_bits, item_bytes = bits(model, tokenizer, items, context, config.batch_tokens, bar.advance)
+                per_byte[name][str(budget)] = float(item_bits.sum() / item_bytes.sum())
+                tables.append(_table(config, budget, name, items, item_bits, item_bytes))
+    table = pa.concat_tables(tables)
+    write_table(table, out / "bits.parquet")
+    return {"rows_out": table.num_rows, "bits_per_byte": per_byte, "models": len(folders)}
+
+
+def read_items(path: Path, field: str = "text", prompt_field: str | None = None) -> list[Item]:
+    """The items of a JSONL file; ids are those of the lines, or their numbers. Blank lines are skipped.
+
+    Raises HornbookError, with the number of the line, for a line that is no JSON object, for a missing field
+    and for one that is not Unicode text.
+    """
+    items = []
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError) as error:
+                    raise HornbookError(f"{path}, line {number}, is not JSON ({error}).", "Correct it.") from error
+                text = _field(row, field, path, number)
+                prompt = _field(row, prompt_field, path, number) if prompt_field else ""
+                items.append(Item(str(row.get("id", number)), prompt, text))
+    except OSError as error:
+        raise HornbookError(f"Cannot read {path} ({error.strerror}).", "Name a file of JSON lines.") from error
+    return items
+
+
+def _field(row: Any, name: str, path: Path, number: int) -> str:
+    where = f"{path}, line {number},"
+    if not isinstance(row, dict):
+        raise HornbookError(f"{where} is not a JSON object.", f'Write {{"{name}": "..."}} on every line.')
+    value = row.get(name)
+    if not isinstance(value, str):
+        keys = ", ".join(sorted(map(repr, row))) or "none"
+        raise HornbookError(f"{where} has no text {name!r} (its keys: {keys}).", "Name the right field.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise HornbookError(f"{where} has half of a surrogate pair in {name!r}.", "Correct it.") from error
+    return value
+
+
+def _open(folder: Path) -> tuple[Decoder, Tokenizer]:
+    return huggingface.load(folder), open_tokenizer(folder)
+
+
+def _streams(tokenizer: Tokenizer, items: Sequence[Item]) -> Iterator[tuple[list[int], list[int]]]:
+    """Token ids of the prompt and of the text of every item."""
+    for column in zip(
+        tokenizer.encode_batch_fast([item.prompt for item in items], add_special_tokens=False),
+        tokenizer.encode_batch_fast([item.text for item in items], add_special_tokens=False),
+        strict=True,
+    ):
+        yield column[0].ids, column[1].ids
+
+
+def _windows(tokenizer: Tokenizer, items: Sequence[Item], bos: int, context: int) -> list[_Window]:
+    """All windows with something to predict."""
+    windows = []
+    for item, (prompt, text) in enumerate(_streams(tokenizer, items)):
+        stream = prompt + text
+        for start in range(0, len(stream), context - 1):
+            ids = (bos, *stream[start : start + context - 1])
+            first = max(len(prompt) - start, 0) + 1
+            if first < len(ids):
+                windows.append(_Window(ids, first, item))
+    return windows
+
+
+def _batches(windows: list[_Window], positions: int) -> Iterator[list[_Window]]:
+    """Windows of similar length together. Sorting by content too makes batches independent of the items' order."""
+    batch: list[_Window] = []
+    for window in sorted(windows, key=lambda window: (len(window.ids), window.ids, window.first)):
+        if batch and (len(batch) + 1) * len(window.ids) > positions:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _nats(model: Decoder, group: list[_Window]) -> tuple[torch.Tensor, list[int]]:
+    """Negative log-likelihood of the predicted tokens [N], window after window, and how many each has."""
+    device = model.head_weight.device
+    T = max(len(window.ids) for window in group)
+    # The padding is to the right of all that is predicted, so a causal model never sees it.
+    ids_BT = torch.tensor([window.ids + (0,) * (T - len(window.ids)) for window in group], device=device)
+    positions = torch.arange(1, T, device=device)
+    firsts, ends = (
+        torch.tensor(column, device=device)[:, None]
+        for column in ([window.first for window in group], [len(window.ids) for window in group])
+    )
+    scored = (positions >= firsts) & (positions < ends)  # [B, T - 1]
+    hidden_ND = model.hidden(ids_BT[:, :-1])[scored]
+    targets_N = ids_BT[:, 1:][scored]
+    rows = max(1, LOGITS_AT_ONCE // model.config.vocab_size)
+    nats = [
+        torch.nn.functional.cross_entropy((h @ model.head_weight.T).float(), targets, reduction="none")
+        for h, targets in zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
+    ]
+    return torch.cat(nats).cpu(), [len(window.ids) - window.first for window in group]
+
+
+def _read_sets(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, list[Item]]:
+    paths = {path.stem: path for folder in folders for path in sorted(folder.glob("*.jsonl"))}
+    missing = [name for name in wanted if name not in paths]
+    if missing or not paths:
+        raise HornbookError(
+            f"There is no evaluation set {', '.join(missing) or 'at all'}.", f"There are: {', '.join(paths)}."
+        )
+    return {
+        name: read_items(path, prompt_field="prompt") for name, path in paths.items() if not wanted or name in wanted
+    }
+
+
+def _table(
+    config: BitsConfig, budget: int, name: str, items: list[Item], item_bits: np.ndarray, item_bytes: np.ndarray
+) -> pa.Table:
+    count = len(items)
+    columns = [
+        [config.arm] * count,
+        [budget] * count,
+        [config.seed] * count,
+        [name] * count,
+        [item.id for item in items],
+        item_bits,
+        item_bytes,
+    ]
+    return pa.table(columns, schema=BITS)

@@ -1,0 +1,36 @@
+"""What the recipe says about evaluation."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from hornbook.core.config import Config
+
+# Pure Python that Hornbook's dependencies bring, and that none of its recipes trains on.
+HELD_OUT_DISTRIBUTIONS = ("mpmath", "joblib", "narwhals", "pyparsing", "click", "fonttools")
+
+
+class SetsConfig(Config):
+    """The texts that models are measured on."""
+
+    distributions: tuple[str, ...] = Field(HELD_OUT_DISTRIBUTIONS, min_length=1)
+    functions_per_distribution: int = Field(60, ge=1)
+    min_chars: int = Field(200, ge=1)  # of a function
+    max_chars: int = Field(2000, ge=1)
+    held_out_passages: int = Field(200, ge=1)
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _lengths_in_order(self) -> Self:
+        if self.min_chars > self.max_chars:
+            raise ValueError(f"min_chars {self.min_chars} is above max_chars {self.max_chars}")
+        return self
+
+
+class BitsConfig(Config):
+    """Which arm and seed is measured, and on which sets."""
+
+    arm: str
+    seed: int = Field(0, ge=0)
+    sets: tuple[str, ...] = ()  # empty: all that there are
+    batch_tokens: int = Field(8192, ge=1)  # positions at a time: memory and speed, not the result

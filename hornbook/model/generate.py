@@ -53,9 +53,7 @@ def generate(
         ids_BT = torch.tensor([[token]], device=device)
 
 
-def sample(
-    logits_V: torch.Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator
-) -> int:
+def sample(logits_V: torch.Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
     """Draw one token; the filters act in the order of transformers: temperature, top-k, top-p."""
     if temperature == 0.0:
         return int(logits_V.argmax())

@@ -137,9 +137,7 @@ def _tokens(tokenizer: dict[str, Any], vocab_size: int) -> tuple[list[str], list
 
 def _pre_tokenizer(tokenizer: dict[str, Any]) -> str:
     """llama.cpp's name for the way this tokenizer splits text, or "" when it has none."""
-    described = {
-        key: value for key, value in (tokenizer["pre_tokenizer"] or {}).items() if key != "trim_offsets"
-    }
+    described = {key: value for key, value in (tokenizer["pre_tokenizer"] or {}).items() if key != "trim_offsets"}
     return next((name for name, known in _PRE_TOKENIZERS.items() if known == described), "")
 
 
@@ -147,9 +145,6 @@ def _differences(
     config: ModelConfig, weights: dict[str, torch.Tensor], tokenizer: dict[str, Any], file_type: FileType
 ) -> Iterator[str]:
     """Reasons why llama.cpp would not compute what our decoder and tokenizer compute."""
-    heads, head_dim, width = config.num_attention_heads, config.head_dim, config.hidden_size
-    if heads * head_dim != width:
-        yield f"llama.cpp wants heads as wide as the model, and {heads} heads of {head_dim} are not {width}"
     if config.sliding_window is not None and config.sliding_window < config.max_position_embeddings:
         yield (
             f"llama.cpp ignores the sliding window of {config.sliding_window} positions, "

@@ -1,0 +1,1 @@
+"""The decoder: one transformer in plain torch, its file formats, and generation."""

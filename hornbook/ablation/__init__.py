@@ -1,0 +1,1 @@
+"""The verdict: how many tokens of the reference data one token of each arm is worth."""

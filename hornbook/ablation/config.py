@@ -1,0 +1,27 @@
+"""What the recipe says about the verdict."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from hornbook.core.config import Config
+
+
+class VerdictConfig(Config):
+    """Which arm is the yardstick, which set decides, and how the intervals are made.
+
+    The best arm is chosen on `choice_sets`, never on `verdict_set`: a test that also chooses is no test.
+    """
+
+    reference_arm: str = "raw"
+    reference_budget: int = Field(default=600_000, gt=0)  # tokens; every arm is trained on that many
+    verdict_set: str = "humaneval"
+    choice_sets: tuple[str, ...] = Field(default=("programs", "explained"), min_length=1)
+    bootstrap: int = Field(default=2000, ge=100, le=100_000)  # resamples behind every interval
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _verdict_is_not_choice(self) -> Self:
+        if self.verdict_set in self.choice_sets:
+            raise ValueError(f"{self.verdict_set} is the verdict_set, so it cannot be one of the choice_sets")
+        return self

@@ -1,0 +1,125 @@
+"""The arithmetic of the verdict: bits per byte of resampled texts, and the tokens a curve needs to get there.
+
+Shapes: S seeds, N texts, C cells (an arm at a budget), K budgets of the reference arm, B resamples.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+CONFIDENCE = 0.95
+_EQUAL = 1 + 1e-12  # equal sums may differ in their last bits
+
+
+@dataclass(frozen=True)
+class Multiplier:
+    """Reference tokens that match one token of an arm, with its interval.
+
+    `beyond`: the reference never got there within its largest budget, so the number is a lower bound.
+    `below`: it was there at its smallest budget already, so the number is an upper bound. The ends of the
+    interval carry the same two flags.
+    """
+
+    multiplier: float
+    low: float
+    high: float
+    beyond: bool = False
+    below: bool = False
+    low_beyond: bool = False
+    low_below: bool = False
+    high_beyond: bool = False
+    high_below: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"{_bound(self.multiplier, self.beyond, self.below)}x "
+            f"[{_bound(self.low, self.low_beyond, self.low_below)}, "
+            f"{_bound(self.high, self.high_beyond, self.high_below)}]"
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Fields and the text that people read."""
+        return {**asdict(self), "text": str(self)}
+
+
+def resampled_bits_per_byte(
+    bits_SNC: np.ndarray, bytes_N: np.ndarray, resamples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bits per byte of every cell [C], and the same for `resamples` bootstrap samples of the texts [B, C].
+
+    Each sample draws N texts with replacement, the same ones for every cell, so that arms stay paired
+    (Koehn 2004, "Statistical significance tests for machine translation evaluation"). With several seeds, each
+    sample also draws S of them, again the same ones for every cell. Seeds are averaged.
+    """
+    seeds, texts, _ = bits_SNC.shape
+    text_weights_BN = rng.multinomial(texts, np.full(texts, 1 / texts), size=resamples).astype(np.float64)
+    seed_weights_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    sums_BC = np.zeros((resamples, bits_SNC.shape[2]))
+    for weights_B, bits_NC in zip(seed_weights_BS.T, bits_SNC, strict=True):
+        sums_BC += weights_B[:, None] * (text_weights_BN @ bits_NC)
+    point_C = bits_SNC.mean(axis=0).sum(axis=0) / bytes_N.sum()
+    return point_C, sums_BC / (text_weights_BN @ bytes_N)[:, None]
+
+
+def tokens_to_match(budgets_K: np.ndarray, curve_BK: np.ndarray, target_B: np.ndarray) -> np.ndarray:
+    """Fewest tokens [B] at which each curve is as low as its target.
+
+    A curve is linear in log tokens between its budgets (ascending). 0 where it is there at the smallest budget
+    already, inf where it is not there at the largest. Taking the first crossing makes a noisy curve monotone,
+    and errs in favour of the curve, never of the arm that is measured against it.
+    """
+    reached_BK = curve_BK <= target_B[:, None] * _EQUAL
+    k_B = np.where(reached_BK.any(axis=1), reached_BK.argmax(axis=1), len(budgets_K))
+    inner_B = (k_B > 0) & (k_B < len(budgets_K))
+    k_B, row_B = np.where(inner_B, k_B, min(1, len(budgets_K) - 1)), np.arange(len(target_B))
+    above_B, under_B = curve_BK[row_B, k_B - 1], curve_BK[row_B, k_B]
+    log_K = np.log(budgets_K)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share_B = np.minimum((above_B - target_B) / (above_B - under_B), 1)
+        tokens_B = np.exp(log_K[k_B - 1] + share_B * (log_K[k_B] - log_K[k_B - 1]))
+    return np.where(inner_B, tokens_B, np.where(reached_BK[:, 0], 0.0, np.inf))
+
+
+def multiplier(
+    budgets_K: np.ndarray,
+    reference_budget: int,
+    curve: tuple[np.ndarray, np.ndarray],
+    arm: tuple[np.ndarray, np.ndarray],
+) -> Multiplier:
+    """Tokens the reference needs to match an arm's bits per byte at the reference budget, over that budget.
+
+    `curve` is the reference's ([K], [B, K]) and `arm` the arm's ([], [B]) from `resampled_bits_per_byte`.
+    """
+    point = tokens_to_match(budgets_K, curve[0][None], np.reshape(arm[0], 1))
+    low, high = interval(tokens_to_match(budgets_K, curve[1], arm[1]))
+    least, most = budgets_K[0] / reference_budget, budgets_K[-1] / reference_budget
+
+    def clip(tokens: float) -> tuple[float, bool, bool]:
+        value = float(np.clip(tokens / reference_budget, least, most))
+        return value, bool(tokens == np.inf), bool(tokens == 0)
+
+    (value, beyond, below), low_end, high_end = clip(point[0]), clip(low), clip(high)
+    return Multiplier(
+        value,
+        low_end[0],
+        high_end[0],
+        beyond,
+        below,
+        low_beyond=low_end[1],
+        low_below=low_end[2],
+        high_beyond=high_end[1],
+        high_below=high_end[2],
+    )
+
+
+def interval(samples_B: np.ndarray) -> tuple[float, float]:
+    """Ends of the middle 95 % of the samples: two of the samples themselves, so that infinity stays infinity."""
+    ordered = np.sort(samples_B)
+    cut = int((1 - CONFIDENCE) / 2 * len(ordered))
+    return float(ordered[cut]), float(ordered[len(ordered) - 1 - cut])
+
+
+def _bound(value: float, beyond: bool, below: bool) -> str:
+    sign = ">= " if beyond else "<= " if below else ""
+    return f"{sign}{value:.2f}" if value < 0.995 else f"{sign}{value:.1f}"

@@ -21,7 +21,7 @@ RECIPE = """
 name: miniature
 corpus:
   sources:
-    - {folder: code}
+    - {folder: home/code}
     - builtin: python-textbook
   held_out: {share: 0.05}
 curation:
@@ -47,14 +47,14 @@ deployment: {max_new_tokens: 12, positions: 50, prompts: ["def add(a, b):", "imp
 
 
 def write_miniature(folder: Path) -> Path:
-    """Write `recipe.yaml` and a folder `code` with modules of the standard library; returns the recipe's path."""
+    """Write `recipe.yaml` and a folder `home/code` with modules of the standard library; returns the recipe's path."""
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     for module in MODULES:
-        source, target = stdlib / f"{module}.py", folder / "code" / f"{module}.py"
+        source, target = stdlib / f"{module}.py", folder / "home" / "code" / f"{module}.py"
         if source.exists():  # some leave the library as Python moves on
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
-    (folder / "code" / "NOTES.md").write_text("# Notes\n\nModules of the standard library, as they are.\n" * 3)
+    (folder / "home" / "code" / "NOTES.md").write_text("# Notes\n\nModules of the standard library, as they are.\n" * 3)
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE)
     return recipe

@@ -31,7 +31,7 @@ def test_help_imports_nothing_heavy(tmp_path):
 
 def recipe_with(folder: Path, old: str, new: str) -> None:
     assert old in RECIPE
-    (folder / "code").mkdir(exist_ok=True)
+    (folder / "home" / "code").mkdir(parents=True)
     (folder / "recipe.yaml").write_text(RECIPE.replace(old, new))
 
 
@@ -57,9 +57,9 @@ def test_bad_input_is_one_line_and_exit_status_2(tmp_path, arguments, message):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("folder: code", "folder: nowhere", "nowhere"),
-        ("folder: code", "distributions: [no-such-distribution]", "pip install no-such-distribution"),
-        ("folder: code", "folder: code", "code"),  # it is empty
+        ("folder: home/code", "folder: nowhere", "nowhere"),
+        ("folder: home/code", "distributions: [no-such-distribution]", "pip install no-such-distribution"),
+        ("folder: home/code", "folder: home/code", "code"),  # it is empty
         ("vocab_size: 512", "vocab_sise: 512", "Did you mean 'vocab_size'"),
     ],
 )
@@ -72,8 +72,8 @@ def test_bad_sources_and_keys_are_one_line_and_exit_status_2(tmp_path, old, new,
 
 
 def test_unknown_step_lists_the_steps(tmp_path):
-    recipe_with(tmp_path, "folder: code", "folder: code")
-    (tmp_path / "code" / "a.py").write_text("def one():\n    return 1\n" * 20)
+    recipe_with(tmp_path, "folder: home/code", "folder: home/code")
+    (tmp_path / "home" / "code" / "a.py").write_text("def one():\n    return 1\n" * 20)
     done = hornbook("run", "recipe.yaml", "--until", "curation.nothing", cwd=tmp_path)
     assert done.returncode == 2
     assert "curation.scores" in done.stderr
@@ -81,8 +81,10 @@ def test_unknown_step_lists_the_steps(tmp_path):
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a file system of its own")
 def test_a_full_disk_is_one_line_and_what_was_done_stays(tmp_path):
-    recipe_with(tmp_path, "folder: code", "folder: code")
-    (tmp_path / "code" / "a.py").write_text("".join(f"def f{i}(x):\n    return x + {i}\n\n\n" for i in range(90_000)))
+    recipe_with(tmp_path, "folder: home/code", "folder: home/code")
+    (tmp_path / "home" / "code" / "a.py").write_text(
+        "".join(f"def f{i}(x):\n    return x + {i}\n\n\n" for i in range(90_000))
+    )
     disk = tmp_path / "disk"
     disk.mkdir()
     script = (

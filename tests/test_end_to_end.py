@@ -20,21 +20,6 @@ ARMS = ("raw", "rules", "curated", "textbook")
 SETS = ("humaneval", "functions", "held_out")
 
 
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("miniature")
-    write_miniature(folder)
-    done = hornbook("run", "recipe.yaml", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    (folder / "first-run.txt").write_text(done.stdout)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(workspace: Path) -> Path:
-    return workspace / "runs" / "miniature"
-
-
 def test_the_terminal_tells_what_was_kept_and_where_the_report_is(workspace):
     text = (workspace / "first-run.txt").read_text()
     assert "report.html" in text
@@ -43,8 +28,8 @@ def test_the_terminal_tells_what_was_kept_and_where_the_report_is(workspace):
     assert all(arm in text for arm in ARMS)
 
 
-def test_a_second_run_does_nothing_and_says_so(workspace):
-    done = hornbook("run", "recipe.yaml", cwd=workspace)
+def test_a_second_run_does_nothing_and_says_so(workspace, run):
+    done = hornbook("run", "recipe.yaml", "--run", run, cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert "Nothing to do" in done.stdout
 
@@ -87,7 +72,7 @@ def test_scores_of_any_passages(workspace):
         {"id": "b", "text": "x = 1\n"},
     ]
     (workspace / "passages.jsonl").write_text("".join(json.dumps(passage) + "\n" for passage in passages))
-    done = hornbook("score", "passages.jsonl", "--run", "runs/miniature", cwd=workspace)
+    done = hornbook("score", "passages.jsonl", "--run", "runs/laptop-python", cwd=workspace)
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["id"] for row in rows] == ["a", "b"]
@@ -97,13 +82,13 @@ def test_scores_of_any_passages(workspace):
 
 def test_bits_per_byte_of_any_texts(workspace):
     (workspace / "texts.jsonl").write_text(json.dumps({"text": "def f(x):\n    return x\n", "ask": "# f"}) + "\n")
-    done = hornbook("bpb", "runs/miniature/models/final", "texts.jsonl", "--prompt-field", "ask", cwd=workspace)
+    done = hornbook("bpb", "runs/laptop-python/models/final", "texts.jsonl", "--prompt-field", "ask", cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert 0.5 < float(done.stdout.split()[0]) < 8
 
 
 def test_completion_streams_and_tells_its_speed(workspace):
-    done = hornbook("complete", "def f(", "--model", "runs/miniature/models/final", cwd=workspace)
+    done = hornbook("complete", "def f(", "--model", "runs/laptop-python/models/final", cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("def f(")
     assert "token" in done.stderr

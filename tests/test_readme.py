@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.core.documents import read_table
-from tests.miniature import hornbook, write_miniature
+from tests.miniature import hornbook
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
@@ -37,18 +37,6 @@ def test_make_demo_runs_the_recipe_of_the_readme():
     done = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True)
     assert "hornbook run recipes/laptop-python.yaml" in done.stdout
     assert (ROOT / "recipes" / "laptop-python.yaml").exists()
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where `make demo` has been run, in miniature, and the user's code lies in `home/code`."""
-    folder = tmp_path_factory.mktemp("readme")
-    recipe = write_miniature(folder)
-    done = hornbook("run", recipe, "--run", "runs/laptop-python", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    (folder / "home").mkdir()
-    (folder / "code").rename(folder / "home" / "code")
-    return folder
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(".venv/bin/hornbook")])

@@ -71,7 +71,7 @@ def test_what_is_wrong_is_named_with_the_remedy(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [1", "is not YAML"), ("just text", "is not a recipe"), ("1: 2", "")]
+    ("text", "message"), [("a: [1", "is not YAML"), ("just text", "is not a recipe"), ("1: 2", "recipe")]
 )
 def test_a_file_that_is_no_recipe_is_one_clear_error(tmp_path, text, message):
     path = tmp_path / "recipe.yaml"

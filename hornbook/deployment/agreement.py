@@ -66,9 +66,7 @@ def compare(
     with serve(gguf, context=model.config.max_position_embeddings) as server:
         for text in texts:
             if server.tokenize(text) != tokenizer.encode(text, add_special_tokens=False).ids:
-                raise HornbookError(
-                    f"llama.cpp with {gguf.name} splits {text!r} into other tokens than ours."
-                )
+                raise HornbookError(f"llama.cpp with {gguf.name} splits {text!r} into other tokens than ours.")
         measured = [position for ids in rows for position in _compare_row(model, server, ids, tie)]
     means = torch.tensor(measured, dtype=torch.float64).mean(0).tolist()
     return Agreement(len(measured), *means)

@@ -20,32 +20,35 @@ from hornbook.model import gguf
 from hornbook.model.decoder import Decoder
 from hornbook.model.generate import encode_prompt, generate, stream_text
 
+TRAINING = "training."  # the start of an input's name; the name of the arm follows
 GGUF_TYPES: tuple[gguf.FileType, ...] = ("F16", "Q8_0")
 
 
 def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) -> dict[str, Any]:
-    """Publish `inputs["model"]`, a Hugging Face folder; `inputs["arm_<name>"]` are models to show beside it.
+    """Publish the model of the best arm at the reference budget, and show what all arms write.
 
-    Writes `final/` (Hugging Face folder with a model card), `final-F16.gguf`, `final-Q8_0.gguf`,
-    `agreement.json` (file type -> Agreement) and `samples.json` (completions of the same prompts by every
-    model). Raises HornbookError when llama.cpp would compute, or computes, something else than our decoder.
+    `inputs["verdict"]` is a folder with verdict.json (keys `best_arm`, `reference_budget`), and every
+    `inputs["training.<arm>"]` one with a Hugging Face folder for each budget. Writes `final/` (Hugging Face
+    folder with a model card), `final-F16.gguf`, `final-Q8_0.gguf`, `agreement.json` (file type -> Agreement)
+    and `samples.json` (completions of the same prompts by every arm at that budget). Raises HornbookError
+    when llama.cpp would compute, or computes, something else than our decoder.
     """
+    verdict = json.loads((inputs["verdict"] / "verdict.json").read_text())
+    budget = str(verdict["reference_budget"])
+    arms = {
+        name.removeprefix(TRAINING): folder / budget for name, folder in inputs.items() if name.startswith(TRAINING)
+    }
     final = out / "final"
-    final.mkdir(exist_ok=True)
-    for file in inputs["model"].iterdir():
-        if file.is_file() and file.name != "manifest.json":
-            shutil.copyfile(file, final / file.name)
-    models = {"final": final}
-    models |= {name.removeprefix("arm_"): path for name, path in inputs.items() if name.startswith("arm_")}
+    shutil.copytree(arms[verdict["best_arm"]], final, dirs_exist_ok=True)
 
     agreement: dict[str, dict[str, float]] = {}
     completions = {}
-    with Progress("export", len(GGUF_TYPES) + len(models)) as bar:
+    with Progress("export", len(GGUF_TYPES) + len(arms)) as bar:
         for file_type in GGUF_TYPES:
             measured = export_gguf(final, out / f"final-{file_type}.gguf", file_type, config)
             agreement[file_type] = asdict(measured)
             bar.advance()
-        for name, folder in models.items():
+        for name, folder in arms.items():
             completions[name] = complete_prompts(folder, config)
             bar.advance()
     atomic_write(out / "agreement.json", json.dumps(agreement, indent=1))
@@ -100,9 +103,7 @@ def _prompt_ids(model: Decoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
     return encode_prompt(model.config, tokenizer, prompt)[: model.config.max_position_embeddings // 2]
 
 
-def _prompt_and_draw(
-    model: Decoder, tokenizer: Tokenizer, prompt: str, count: int, seed: int
-) -> Sequence[int]:
+def _prompt_and_draw(model: Decoder, tokenizer: Tokenizer, prompt: str, count: int, seed: int) -> Sequence[int]:
     """Token ids of a prompt and of `count` tokens drawn after it, one less than the context holds at most."""
     ids = _prompt_ids(model, tokenizer, prompt)
     ids += generate(model, ids, max_new_tokens=count, temperature=1.0, seed=seed)

@@ -56,6 +56,4 @@ def model_card(config: ModelConfig, parameters: int, agreement: Mapping[str, Map
         f"| {row['kl_divergence']:.1e} |"
         for kind, row in agreement.items()
     )
-    return _CARD.format(
-        config=config, parameters=parameters, start=start_id(config), agreement="\n".join(rows)
-    )
+    return _CARD.format(config=config, parameters=parameters, start=start_id(config), agreement="\n".join(rows))

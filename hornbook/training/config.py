@@ -1,0 +1,86 @@
+"""What the recipe says about training, and how the machine is probed."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from hornbook.core.config import Config
+
+
+class ModelShape(Config):
+    """Shape of the decoder, in the words of Hugging Face's config.json; the vocabulary is the tokenizer's."""
+
+    hidden_size: int = Field(default=128, ge=8)
+    num_hidden_layers: int = Field(default=4, ge=1)
+    num_attention_heads: int = Field(default=4, ge=1)
+    num_key_value_heads: int = Field(default=4, ge=1)
+    intermediate_size: int = Field(default=352, ge=8)  # a multiple of 32 can be quantised to Q8_0
+    max_position_embeddings: int = Field(default=512, ge=8)
+    tie_word_embeddings: bool = True
+
+
+class OptimizerConfig(Config):
+    """Muon for the hidden matrices, AdamW for embedding, head and norms."""
+
+    muon_lr: float = Field(default=0.02, gt=0)  # of an update whose singular values are about 1
+    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
+    embedding_lr: float = Field(default=0.01, gt=0)
+    norm_lr: float = Field(default=0.01, gt=0)
+    betas: tuple[float, float] = (0.8, 0.95)
+    weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate
+
+
+class TrainConfig(Config):
+    """One arm: the model, how many tokens it reads, from what, and how it learns from them."""
+
+    model: ModelShape = ModelShape()
+    budgets: tuple[int, ...] = Field(default=(300_000, 600_000), min_length=1)  # tokens; each gives a finished model
+    # Share of the tokens drawn from lessons: one number, or one for the trunk and one for the decay.
+    lesson_share: float | tuple[float, float] = 0.0
+    context: int = Field(default=512, ge=8)
+    batch_tokens: int = Field(default=2048, ge=8)
+    warmup_tokens: int = Field(default=40_000, ge=0)
+    decay_share: float = Field(default=0.3, gt=0, le=1)  # of a budget's tokens, at its end
+    optimizer: OptimizerConfig = OptimizerConfig()
+    seed: int = Field(default=0, ge=0)
+    checkpoint_seconds: float = Field(default=30.0, ge=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.context > self.model.max_position_embeddings:
+            raise ValueError("context is longer than model.max_position_embeddings")
+        if self.batch_tokens % self.context:
+            raise ValueError("batch_tokens must be a multiple of context")
+        if len(set(self.budgets)) < len(self.budgets):
+            raise ValueError("two budgets are equal")
+        if min(self.budgets) < 2 * self.batch_tokens:
+            raise ValueError("every budget must hold at least two batches: raise it, or lower batch_tokens")
+        if not all(0 <= share <= 1 for share in self.shares):
+            raise ValueError("lesson_share must lie between 0 and 1")
+        return self
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Share of lessons in the trunk and in the decay."""
+        share = self.lesson_share
+        return share if isinstance(share, tuple) else (share, share)
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of `context` tokens in a batch."""
+        return self.batch_tokens // self.context
+
+
+class ProbeConfig(Config):
+    """What the probe may choose, and the work it should choose for. None: measure and choose."""
+
+    model: ModelShape = ModelShape()
+    vocab_size: int = Field(default=4096, ge=257)
+    context: int = Field(default=512, ge=8)
+    batch_tokens: int = Field(default=2048, ge=8)
+    planned_tokens: int = Field(default=5_000_000, ge=0)  # of all arms and budgets together
+    planned_arms: int = Field(default=4, ge=1)  # each compiles again, from a warm cache
+    threads: int | None = Field(default=None, ge=1)
+    compile: bool | None = None
+    dtype: Literal["float32", "bfloat16"] | None = None
+    device: Literal["cpu", "cuda"] | None = None

@@ -1,0 +1,56 @@
+"""`hornbook complete`: text as it comes, speed on standard error, clear refusals."""
+
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from hornbook.core.errors import HornbookError
+from hornbook.deployment.complete import complete
+from tests.model.tiny import tiny_folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(autouse=True)
+def same_threads_afterwards():
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_prompt_and_continuation_are_printed_and_repeat_with_the_seed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in (1, 1, 2):
+        complete("def f(x):", model=folder, max_new_tokens=20, temperature=2.0, seed=seed)
+    printed = capsys.readouterr()
+    assert printed.out.count("def f(x):") == 3
+    first, again, other = printed.out.split("def f(x):")[1:]
+    assert first == again != other
+    assert "tokens, the first after" in printed.err and "tokens/s" in printed.err
+
+
+def test_text_is_written_as_it_comes(folder: Path) -> None:
+    class Log(io.StringIO):
+        flushed = 0
+
+        def flush(self) -> None:
+            self.flushed += 1
+
+    out = Log()
+    complete("a", model=folder, max_new_tokens=20, temperature=2.0, out=out)
+    assert out.flushed > 10
+
+
+def test_what_is_no_model_folder_is_refused_with_the_remedy(tmp_path: Path, folder: Path) -> None:
+    for path, remedy in ((tmp_path, "hornbook run"), (tmp_path / "m.gguf", "llama-server -m")):
+        with pytest.raises(HornbookError) as caught:
+            complete("a", model=path)
+        assert remedy in caught.value.remedy
+    with pytest.raises(HornbookError, match="wants 1 to 127"):
+        complete("a b " * 200, model=folder)

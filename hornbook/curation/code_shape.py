@@ -12,21 +12,38 @@ import warnings
 from collections.abc import Iterator
 
 _BUILTINS = frozenset(dir(builtins))
-_DEF = re.compile(r"^([ \t]*)(?:async[ \t]+)?def[ \t]", re.MULTILINE)
-_MAX_NODES = 3000  # a function that large is no short item
+_WORD = r"[0-9A-Za-z_\u0080-\U0010ffff]"  # as in fingerprints.py, so that both count the same words `def`
+_DEF = re.compile(f"(?<!{_WORD})def(?!{_WORD})", re.IGNORECASE)
+_MAX_NODES, _MAX_DEPTH = 3000, 150  # the rest of a larger function does not count
+_IGNORED = {"ctx", "kind", "type_comment", "returns", "annotation", "simple", "type_params", "decorator_list"}
+_NAMES: dict[type, tuple[str, ...]] = {
+    ast.Name: ("id",),
+    ast.arg: ("arg",),
+    ast.FunctionDef: ("name",),
+    ast.AsyncFunctionDef: ("name",),
+    ast.ClassDef: ("name",),
+    ast.ExceptHandler: ("name",),
+}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def functions(text: str) -> Iterator[Function]:
-    """All functions in a text that need not be whole: of what does not parse, each `def` is tried on its own."""
-    tree = _parse(text)
+def functions_at(text: str, number: int) -> Iterator[Function]:
+    """Functions in and around the `number`-th word `def` of a text (from 1), which need not be whole.
+
+    Only the lines of that function are parsed, and of the one that it is nested in: a passage may begin or end in
+    the middle of something else.
+    """
+    starts = [match.start() for match in _DEF.finditer(text)]
+    wanted = _line(text, starts[number - 1]) if number <= len(starts) else None
+    if wanted is None:
+        return
+    outer = (_line(text, start) for start in reversed(starts[: number - 1]))
+    enclosing = next((line for line in outer if line is not None and line[1] < wanted[1]), None)
+    if enclosing is not None and enclosing[0] + len(_block(text, *enclosing)) > wanted[0]:
+        wanted = enclosing
+    tree = _parse(_block(text, *wanted))
     if tree is not None:
         yield from (node for node in ast.walk(tree) if isinstance(node, Function))
-        return
-    for match in _DEF.finditer(text):
-        tree = _parse(_block(text, match.start(), len(match[1].expandtabs())))
-        if tree is not None and tree.body and isinstance(tree.body[0], Function):
-            yield tree.body[0]
 
 
 def outer_functions(text: str) -> Iterator[Function]:
@@ -41,60 +58,64 @@ def outer_functions(text: str) -> Iterator[Function]:
                 todo.append(node)
 
 
+def outline(function: Function) -> tuple[object, ...]:
+    """What is quick to tell of a shape: kinds of the statements of the body, and the number of arguments."""
+    kinds = tuple(type(statement).__name__ for statement in _without_docstring(function.body))
+    arguments = function.args
+    count = len(arguments.args) + len(arguments.posonlyargs) + len(arguments.kwonlyargs)
+    return count, *("Assign" if kind == "AnnAssign" else kind for kind in kinds)
+
+
 def shape(function: Function) -> tuple[str, int]:
-    """Body of a function as text with numbered names, and the number of its nodes.
+    """A function as text with numbered names, and the number of nodes of its body.
 
     Names of builtins, attributes and keyword arguments stay: they say what is done, not what things are called.
     """
-    numbers: dict[str, str] = {}
-
-    def rename(name: str) -> str:
-        return name if name in _BUILTINS else numbers.setdefault(name, f"v{len(numbers)}")
-
-    parts: list[str] = []
-    nodes = 0
-
-    def visit(node: ast.AST) -> None:
-        nonlocal nodes
-        nodes += 1
-        if nodes > _MAX_NODES:
-            return
-        parts.append(type(node).__name__)
-        if isinstance(node, ast.Name):
-            parts.append(rename(node.id))
-        elif isinstance(node, ast.arg):
-            parts.append(rename(node.arg))
-        elif isinstance(node, ast.AnnAssign) and node.value is not None:
-            parts[-1] = "Assign"
-            visit(node.target)
-            visit(node.value)
-        else:
-            if isinstance(node, Function | ast.ClassDef):
-                parts.append(rename(node.name))
-            for field, value in ast.iter_fields(node):
-                if field in _IGNORED:
-                    continue
-                if field == "body" and isinstance(node, Function | ast.ClassDef):
-                    value = _without_docstring(value)
-                if isinstance(value, ast.AST):
-                    visit(value)
-                elif isinstance(value, list):
-                    parts.append("[")
-                    for item in value:
-                        visit(item) if isinstance(item, ast.AST) else parts.append(repr(item))
-                    parts.append("]")
-                elif field != "name" or not isinstance(node, Function | ast.ClassDef):
-                    parts.append(rename(value) if field == "name" and value else repr(value))
-
-    visit(function.args)
-    parts.append("body")
-    nodes = 0
+    writer = _Writer()
+    writer.visit(function.args, 0)
+    writer.parts.append("body")
+    writer.nodes = 0
     for statement in _without_docstring(function.body):
-        visit(statement)
-    return " ".join(parts), nodes
+        writer.visit(statement, 0)
+    return " ".join(writer.parts), writer.nodes
 
 
-_IGNORED = {"ctx", "kind", "type_comment", "returns", "annotation", "type_params", "decorator_list"}
+class _Writer:
+    """Writes a syntax tree as a list of words, with names numbered in the order in which they appear."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.nodes = 0
+        self.numbers: dict[str, str] = {}
+
+    def rename(self, name: str) -> str:
+        return name if name in _BUILTINS else self.numbers.setdefault(name, f"v{len(self.numbers)}")
+
+    def visit(self, node: ast.AST, depth: int) -> None:
+        self.nodes += 1
+        if self.nodes > _MAX_NODES or depth > _MAX_DEPTH:
+            return
+        self.parts.append("Assign" if isinstance(node, ast.AnnAssign) else type(node).__name__)
+        for field, value in ast.iter_fields(node):
+            if field in _IGNORED:
+                continue
+            if field in _NAMES.get(type(node), ()) and value is not None:
+                self.parts.append(self.rename(value))
+            elif isinstance(value, ast.AST):
+                bare = not isinstance(node, ast.AnnAssign) or field != "target"
+                self.parts += [] if bare else ["["]  # as the list of targets of an assignment without annotation
+                self.visit(value, depth + 1)
+                self.parts += [] if bare else ["]"]
+            elif isinstance(value, list):
+                self.parts.append("[")
+                for item in _without_docstring(value) if field == "body" else value:
+                    if isinstance(item, ast.AST):
+                        self.visit(item, depth + 1)
+                    else:
+                        self.parts.append(repr(item))
+                self.parts.append("]")
+            else:
+                self.parts.append(repr(value))
 
 
 def body_source(text: str, function: Function) -> str:
@@ -120,8 +141,15 @@ def _parse(text: str) -> ast.Module | None:
         return None
 
 
+def _line(text: str, start: int) -> tuple[int, int] | None:
+    """Start of the line of a `def` and its indentation; None when something else comes before it on the line."""
+    begin = text.rfind("\n", 0, start) + 1
+    before = text[begin:start].expandtabs()
+    return (begin, len(before) - len(before.lstrip())) if before.strip() in ("", "async") else None
+
+
 def _block(text: str, start: int, indent: int) -> str:
-    """The lines of a `def` that starts at `start`: up to the next line that is not indented more."""
+    """The lines of a `def` whose line starts at `start`: up to the next line that is not indented more."""
     lines = text[start:].splitlines(keepends=True)
     end = 1
     for number, line in enumerate(lines[1:], 1):

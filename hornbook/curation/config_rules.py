@@ -22,7 +22,7 @@ class FileRulesConfig(Config):
 class PassageRulesConfig(Config):
     """Rules for passages; those marked "code" do not look at prose and lessons."""
 
-    min_visible_chars: int = Field(default=100, ge=0)
+    min_visible_chars: int = Field(default=60, ge=0)
     min_letter_share: float = Field(default=0.45, ge=0, le=1)  # of the visible characters
     max_digit_share: float = Field(default=0.25, ge=0, le=1)  # of the visible characters, code
     max_foreign_letter_share: float = Field(default=0.2, ge=0, le=1)  # of the visible characters, code

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from hornbook.core.engine import add_counters, map_shards
 from hornbook.core.errors import HornbookError
-from hornbook.curation.code_shape import body_source, functions, outer_functions, shape
+from hornbook.curation.code_shape import body_source, functions_at, outer_functions, outline, shape
 from hornbook.curation.config_duplicates import DecontaminationConfig
 from hornbook.curation.fingerprints import U64, Tokens, batches, ngrams, tokenise
 from hornbook.curation.verdicts import kept, make_verdicts, tally, text_bytes
@@ -26,8 +26,8 @@ from hornbook.curation.words import KEYWORDS
 
 _SLOT_BITS = 22  # of the table that rules most n-grams out
 _FORM_TOKENS = 8  # length of the runs with blanked names
-_FORMS = 16  # runs that are looked for, per function
-_FORM_SHARE = 0.5  # of these that a passage must have to be parsed: comments may break some
+_FORMS = 24  # runs that are looked for, per function
+_FORM_SHARE = 0.3  # of these that a passage must have, and two more, to be parsed: comments may break some
 _NAME = U64(1)
 _FORM_WORDS = "len range append sum sorted set list dict str int max min abs join split enumerate zip isinstance"
 
@@ -106,15 +106,16 @@ class Runs:
     def shared(self, hash_G: np.ndarray, text_G: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Pairs of text and owner with the number of different runs that they share."""
         likely = np.flatnonzero(self.table[hash_G >> U64(64 - _SLOT_BITS)])
-        place = np.minimum(np.searchsorted(self.hashes, hash_G[likely]), max(len(self.hashes) - 1, 0))
-        hit = self.hashes[place] == hash_G[likely] if len(self.hashes) else np.zeros(0, bool)
-        pairs = np.unique(text_G[likely[hit]] * len(self.hashes) + place[hit])
-        text, run = pairs // max(len(self.hashes), 1), pairs % max(len(self.hashes), 1)
+        if not len(likely):
+            return (np.zeros(0, np.int64),) * 3
+        place = np.minimum(np.searchsorted(self.hashes, hash_G[likely]), len(self.hashes) - 1)
+        hit = self.hashes[place] == hash_G[likely]
+        text, run = np.divmod(np.unique(text_G[likely[hit]] * len(self.hashes) + place[hit]), len(self.hashes))
         width = self.ends[run] - self.starts[run]
         offset = np.arange(width.sum()) - np.repeat(np.cumsum(width) - width, width)
         owner = self.owners[np.repeat(self.starts[run], width) + offset]
         both, count = np.unique(np.repeat(text, width) * len(self.sizes) + owner, return_counts=True)
-        return both // len(self.sizes), both % len(self.sizes), count
+        return *np.divmod(both, len(self.sizes)), count
 
 
 class Index:
@@ -130,6 +131,7 @@ class Index:
         self.least = np.clip(np.ceil(share * self.ngrams.sizes), config.min_shared, config.enough)
 
         self.shapes: dict[str, int] = {}  # to the number of the item
+        self.outlines: set[tuple[object, ...]] = set()
         forms = []
         for number, item in enumerate(items):
             source = item.prompt + item.text
@@ -137,16 +139,18 @@ class Index:
                 text, nodes = shape(function)
                 if nodes >= config.min_nodes and text not in self.shapes:
                     self.shapes[text] = number
+                    self.outlines.add(outline(function))
                     forms.append(_telling_forms(body_source(source, function)))
         self.forms = Runs(forms)
+        self.least_forms = np.minimum(self.forms.sizes, np.ceil(2 + _FORM_SHARE * self.forms.sizes))
 
     def leaks(self, texts: Sequence[str]) -> list[int]:
         """For every text the number of the item that it gives away, or -1."""
         found = np.full(len(texts), -1)
         for start, tokens in batches(texts):
-            for text in self._suspects(tokens):
-                copies = [self.shapes.get(shape(function)[0], -1) for function in functions(texts[start + text])]
-                found[start + text] = max(copies, default=-1)
+            for text, number in self._suspects(tokens):
+                if found[start + text] < 0:
+                    found[start + text] = self._copied_function(texts[start + text], number)
             text_A, item_A, count_A = self._shared_ngrams(tokens)
             order = np.lexsort((-item_A, count_A))  # the last to be written stays: most n-grams, then first item
             found[start + text_A[order]] = item_A[order]
@@ -159,11 +163,28 @@ class Index:
         enough = count >= self.least[part]
         return text[enough], self.item_of_part[part[enough]], count[enough]
 
-    def _suspects(self, tokens: Tokens) -> list[int]:
-        """Texts that may have a function of the same shape as an item's."""
+    def _suspects(self, tokens: Tokens) -> list[tuple[int, int]]:
+        """Functions that may have the shape of an item's, as text and running number of the `def` in it.
+
+        A suspect is a section, from one `def` to the next, that has many of the runs of an item's function.
+        """
+        is_def_T = tokens.hash_T == _def_token()
+        begins_T = is_def_T | (np.diff(tokens.text_T, prepend=-1) > 0)
         hash_G, start_G = ngrams(_blanked(tokens), tokens.text_T, _FORM_TOKENS)
-        text, function, count = self.forms.shared(hash_G, tokens.text_T[start_G])
-        return np.unique(text[count >= _FORM_SHARE * self.forms.sizes[function]]).tolist()
+        section, function, count = self.forms.shared(hash_G, np.cumsum(begins_T)[start_G] - 1)
+        section = np.unique(section[count >= self.least_forms[function]])
+
+        defs_T = np.cumsum(is_def_T)
+        text = tokens.text_T[begins_T][section]
+        before = np.append(0, defs_T)[np.searchsorted(tokens.text_T, text)]
+        number = defs_T[begins_T][section] - before
+        return list(zip(text[number > 0].tolist(), number[number > 0].tolist(), strict=True))
+
+    def _copied_function(self, text: str, number: int) -> int:
+        """The first item that has a function of the same shape as one at the `number`-th `def`, or -1."""
+        likely = (function for function in functions_at(text, number) if outline(function) in self.outlines)
+        copies = (self.shapes.get(shape(function)[0], -1) for function in likely)
+        return min((item for item in copies if item >= 0), default=-1)
 
 
 def _telling_ngrams(tokens: Tokens, config: DecontaminationConfig) -> np.ndarray:
@@ -202,3 +223,8 @@ def _form_words() -> np.ndarray:
     slots = np.zeros(1 << 16, U64)
     slots[hashes >> U64(64 - 16)] = hashes
     return slots
+
+
+@cache
+def _def_token() -> np.uint64:
+    return tokenise(["def"]).hash_T[0]

@@ -23,7 +23,7 @@ from hornbook.curation.lexer import (
     IN_TEXT,
     LOWER,
     OTHER,
-    U64,
+    U32,
     UPPER,
     Lexed,
     lex,
@@ -40,8 +40,8 @@ _MARK = np.zeros(256, np.int64)
 _MARK[[ord(mark) for mark in _MARKS]] = np.arange(1, len(_MARKS) + 1)
 _ENDS = ":,)]({[}\"'"
 _FLOW = ["if", "elif", "else", "for", "while", "return", "yield", "break", "continue"]
-_A, _B, _C = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB, 0xD6E8FEB86659FD93  # odd multipliers for mixing
-_MASK = 2**64 - 1
+_A, _B, _C = U32(0x85EBCA6B), U32(0xC2B2AE35), U32(0x27D4EB2F)  # odd multipliers for mixing
+U64 = np.uint64
 _DAMPED = np.append(0, 1 + np.log(np.arange(1, 10_000))).astype(np.float32)
 
 Columns = dict[str, np.ndarray]
@@ -151,8 +151,8 @@ def _lines(x: Lexed, tally: _Tally) -> Columns:
     for mark in _ENDS:
         columns[f"ends {mark}"] = end_DM[:, _MARK[ord(mark)]] / (kind_DK[:, CODE] + 1)
     columns["decorators"] = np.log1p(tally(x.passage_L[code & (x.first_L == ord("@"))]))
-    distinct = np.unique((passage.astype(U64) << U64(48)) | (x.hash_L[full] * U64(_A) >> U64(16)))
-    columns["distinct lines"] = tally((distinct >> U64(48)).astype(np.int64)) / filled
+    line = np.sort((passage.astype(U64) << U64(32)) | x.hash_L[full])
+    columns["distinct lines"] = tally((line[_runs(line)] >> U64(32)).astype(np.int64)) / filled
     return columns
 
 
@@ -303,20 +303,26 @@ def _distinct(
     flags = np.zeros(len(hash_W), U64)
     for bit, mask in enumerate(use):
         flags |= mask.astype(U64) << U64(bit)
-    word = hash_W * U64(_B) >> U64(22)
-    key = np.sort((passage_W.astype(U64) << U64(50)) | (word << U64(8)) | flags)
-    begin = np.flatnonzero(np.diff(key >> U64(8), prepend=U64(_MASK)))
+    key = np.sort((passage_W.astype(U64) << U64(40)) | (hash_W.astype(U64) << U64(8)) | flags)
+    begin = _runs(key >> U64(8))
     seen = np.bitwise_or.reduceat(key, begin) if len(key) else key
     times = np.diff(np.append(begin, len(key)))
-    passage = (key[begin] >> U64(50)).astype(np.int64)
+    passage = (key[begin] >> U64(40)).astype(np.int64)
     return passage, times, [(seen >> U64(bit)) & U64(1) == 1 for bit in range(len(use))]
+
+
+def _runs(sorted_keys: np.ndarray) -> np.ndarray:
+    """Where each run of equal keys begins."""
+    first = np.ones(len(sorted_keys), bool)
+    np.not_equal(sorted_keys[1:], sorted_keys[:-1], out=first[1:])
+    return np.flatnonzero(first)
 
 
 def _ngrams(x: Lexed) -> csr_array:
     """Distinct hashed n-grams of every passage and block."""
     keys = _ngram_keys(x.token_T, x.passage_T, (1, 2), 0) + _ngram_keys(x.shape_S, x.passage_S, (2, 3, 4), 1)
     key = np.sort(np.concatenate(keys))
-    begin = np.flatnonzero(np.diff(key, prepend=np.uint32(2**32 - 1)))
+    begin = _runs(key)
     times = np.diff(np.append(begin, len(key)))
     key = key[begin]
     cells = len(x.size_D) * BLOCKS
@@ -328,15 +334,16 @@ def _ngrams(x: Lexed) -> csr_array:
 
 def _ngram_keys(tokens: np.ndarray, passage: np.ndarray, orders: Sequence[int], block: int) -> list[np.ndarray]:
     """`passage * BUCKETS + bucket` (uint32, so that they sort fast) of every n-gram that lies in one passage."""
-    mixed = tokens * U64(_A)
+    mixed = tokens * _A
+    mixed ^= mixed >> U32(15)
+    first = passage.astype(U32) * U32(BUCKETS) + U32(block << HASH_BITS)
     running, keys = mixed, []
     for order in range(1, max(orders) + 1):
         if order > 1:
-            running = running[:-1] * U64(_C) + mixed[order - 1 :]
-            running ^= running >> U64(31)
+            running = running[:-1] * _C + mixed[order - 1 :]
+            running ^= running >> U32(15)
         if order in orders:
-            bucket = (running * U64(_B) + U64(order * _C & _MASK)) >> U64(64 - HASH_BITS)
+            bucket = (running + U32(order)) * _B >> U32(32 - HASH_BITS)
             inside = passage[: len(running)] == passage[order - 1 :]
-            key = (passage[: len(running)] * BUCKETS).astype(np.uint32) | bucket.astype(np.uint32)
-            keys.append(key[inside] | np.uint32(block << HASH_BITS))
+            keys.append((first[: len(running)] | bucket)[inside])
     return keys

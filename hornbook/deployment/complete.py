@@ -6,17 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-import torch
 from tokenizers import Tokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, generate, load_tokenizer, stream_text
+from hornbook.model.generate import encode_prompt, fitting_threads, generate, load_tokenizer, stream_text
 
 DEFAULT_MODEL = Path("runs/laptop-python/models/final")
-# Below this size a step is dozens of tiny operations, and waking a second thread costs more than it brings.
-ONE_THREAD_PARAMETERS = 20_000_000
 
 
 def complete(
@@ -36,8 +33,6 @@ def complete(
     """
     out = out or sys.stdout
     decoder, tokenizer = open_model(Path(model))
-    if decoder.num_parameters() < ONE_THREAD_PARAMETERS:
-        torch.set_num_threads(1)
     ids = generate(
         decoder,
         encode_prompt(decoder.config, tokenizer, prompt),
@@ -50,8 +45,9 @@ def complete(
     )
     times = [time.perf_counter()]
     print(prompt, end="", flush=True, file=out)
-    for text in stream_text(tokenizer, _timed(ids, times)):
-        print(text, end="", flush=True, file=out)
+    with fitting_threads(decoder):
+        for text in stream_text(tokenizer, _timed(ids, times)):
+            print(text, end="", flush=True, file=out)
     print(file=out)
     print(_speed(times), file=sys.stderr)
 

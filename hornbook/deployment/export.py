@@ -18,7 +18,7 @@ from hornbook.deployment.config import DeploymentConfig
 from hornbook.deployment.model_card import model_card
 from hornbook.model import gguf
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, generate, stream_text
+from hornbook.model.generate import encode_prompt, fitting_threads, generate, stream_text
 
 TRAINING = "training."  # the start of an input's name; the name of the arm follows
 GGUF_TYPES: tuple[gguf.FileType, ...] = ("F16", "Q8_0")
@@ -69,8 +69,9 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
     gguf.export(folder, path, file_type)
     model, tokenizer = open_model(folder)
     drawn = math.ceil(config.positions / len(config.prompts))
-    rows = [_prompt_and_draw(model, tokenizer, prompt, drawn, config.seed) for prompt in config.prompts]
-    measured = compare(model, tokenizer, path, config.prompts, rows, file_type)
+    with fitting_threads(model):
+        rows = [_prompt_and_draw(model, tokenizer, prompt, drawn, config.seed) for prompt in config.prompts]
+        measured = compare(model, tokenizer, path, config.prompts, rows, file_type)
     check(measured, path, file_type)
     return measured
 
@@ -78,24 +79,29 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
 def complete_prompts(folder: Path, config: DeploymentConfig) -> list[dict[str, str]]:
     """A greedy and a drawn completion of every prompt: keys `prompt`, `greedy`, `sampled`."""
     model, tokenizer = open_model(folder)
-    completions = []
-    for prompt in config.prompts:
-        ids = _prompt_ids(model, tokenizer, prompt)
-        texts = {}
-        for name, temperature in (("greedy", 0.0), ("sampled", config.temperature)):
-            tokens = generate(
-                model,
-                ids,
-                max_new_tokens=config.max_new_tokens,
-                temperature=temperature,
-                top_k=config.top_k,
-                top_p=config.top_p,
-                seed=config.seed,
-                stop_ids={model.config.eos_token_id},
-            )
-            texts[name] = "".join(stream_text(tokenizer, tokens))
-        completions.append({"prompt": prompt, **texts})
-    return completions
+    with fitting_threads(model):
+        return [
+            {
+                "prompt": prompt,
+                "greedy": _complete(model, tokenizer, prompt, config, temperature=0.0),
+                "sampled": _complete(model, tokenizer, prompt, config, config.temperature),
+            }
+            for prompt in config.prompts
+        ]
+
+
+def _complete(model: Decoder, tokenizer: Tokenizer, prompt: str, config: DeploymentConfig, temperature: float) -> str:
+    tokens = generate(
+        model,
+        _prompt_ids(model, tokenizer, prompt),
+        max_new_tokens=config.max_new_tokens,
+        temperature=temperature,
+        top_k=config.top_k,
+        top_p=config.top_p,
+        seed=config.seed,
+        stop_ids={model.config.eos_token_id},
+    )
+    return "".join(stream_text(tokenizer, tokens))
 
 
 def _prompt_ids(model: Decoder, tokenizer: Tokenizer, prompt: str) -> list[int]:

@@ -5,6 +5,7 @@ Shapes in names: B rows (here 1), T positions, V vocabulary.
 
 import codecs
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,6 +14,9 @@ from tokenizers import Tokenizer
 from hornbook.core.errors import HornbookError
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder, KVCache
+
+# Below this size a step is dozens of tiny operations, and waking a second thread costs more than it brings.
+ONE_THREAD_PARAMETERS = 20_000_000
 
 
 @torch.inference_mode()
@@ -53,6 +57,17 @@ def generate(
         ids_BT = torch.tensor([[token]], device=device)
 
 
+@contextmanager
+def fitting_threads(model: Decoder) -> Iterator[None]:
+    """While the block lasts, torch uses as many threads as serve to generate with a model of this size."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if model.num_parameters() < ONE_THREAD_PARAMETERS else threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def sample(logits_V: torch.Tensor, temperature: float, top_k: int, top_p: float, generator: torch.Generator) -> int:
     """Draw one token; the filters act in the order of transformers: temperature, top-k, top-p."""
     if temperature == 0.0:
@@ -91,7 +106,8 @@ def encode_prompt(config: ModelConfig, tokenizer: Tokenizer, prompt: str) -> lis
 def stream_text(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
     """Decode tokens of a byte-level BPE as they come; a character is held back until its last byte is there.
 
-    Special tokens are silent; bytes that are no UTF-8 become U+FFFD, as in `tokenizer.decode`.
+    As in `tokenizer.decode`, special tokens and ids that the tokenizer has not (padding of the embedding) are
+    silent, and bytes that are no UTF-8 become U+FFFD.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     added = tokenizer.get_added_tokens_decoder()
@@ -99,7 +115,7 @@ def stream_text(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
         if token in added:
             data = b"" if added[token].special else added[token].content.encode()
         else:
-            data = bytes(_BYTES[character] for character in tokenizer.id_to_token(token))
+            data = bytes(_BYTES[character] for character in tokenizer.id_to_token(token) or "")
         if text := decoder.decode(data):
             yield text
     if text := decoder.decode(b"", final=True):

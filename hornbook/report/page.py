@@ -227,6 +227,10 @@ def duration(seconds: Any) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent; small ones keep a digit."""
+    """A share in percent; nearly none and nearly all are not rounded to none and all."""
     value = 100 * share
-    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %" if value >= 0.1 else "< 0.1 %"
+    if 0 < value < 0.1:
+        return "< 0.1\u00a0%"
+    if 99 < value < 100:
+        return f"{min(value, 99.9):.1f}\u00a0%"
+    return f"{value:.0f}\u00a0%" if value >= 10 or value == 0 else f"{value:.1f}\u00a0%"

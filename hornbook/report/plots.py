@@ -115,13 +115,15 @@ def histogram(scores: np.ndarray, thresholds: Mapping[str, float]) -> str:
     counts, edges = np.histogram(scores, bins=50, range=(0, 5))
     figure, axes = _figure(height=3.4)
     axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.75)
+    axes.set_ylim(0, 1.2 * max(counts.max(), 1))
     for place, value in enumerate(sorted(set(thresholds.values()))):
         names = ", ".join(name for name, limit in thresholds.items() if limit == value)
         axes.axvline(value, color=INK, linewidth=1.2)
         axes.annotate(
             f"{names}: from {value:.2f}",
             (value, 1),
-            xytext=(4, -9 - 13 * place),
+            xytext=(-4 if value > 2.5 else 4, -9 - 13 * place),
+            ha="right" if value > 2.5 else "left",
             color=INK,
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
@@ -171,7 +173,7 @@ def _svg(figure: Any, salt: str, description: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.S)
     used = set(re.findall(r'#([\w-]+)["\)]', text))
-    text = re.sub(r' id="([\w-]+)"', lambda match: match[0] if match[1] in used else "", text)
+    text = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)

@@ -192,7 +192,8 @@ def test_the_fingerprint_follows_the_content(folder):
     assert fingerprint(config) != before
 
 
-def test_a_seeded_share_of_files_is_held_out_but_no_lesson(tmp_path):
+def test_a_seeded_share_of_files_is_held_out_but_no_lesson(tmp_path, monkeypatch):
+    monkeypatch.setenv("HORNBOOK_WORKERS", "1")
     config = sources({"distributions": ["jinja2", "pydantic"]}, {"builtin": "python-textbook"})
     rows, _ = read(config, tmp_path / "documents")
     verdicts = {}

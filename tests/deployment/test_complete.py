@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 
 import pytest
-import torch
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.complete import complete
@@ -14,13 +13,6 @@ from tests.model.tiny import tiny_folder
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_folder(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(autouse=True)
-def same_threads_afterwards():
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
 
 
 def test_prompt_and_continuation_are_printed_and_repeat_with_the_seed(

@@ -16,7 +16,7 @@ from hornbook.deployment.export import export_gguf, export_step
 from hornbook.model import gguf
 from tests.model.tiny import tiny_folder
 
-CONFIG = DeploymentConfig(max_new_tokens=8, positions=60, prompts=("def add(a, b):", "naïve 🙂\n\n  x\t='s "))
+CONFIG = DeploymentConfig(max_new_tokens=8, positions=50, prompts=("def add(a, b):", "naïve 🙂\n\n  x\t='s "))
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +80,8 @@ def test_the_model_card_says_what_was_measured(published: Path) -> None:
     assert "| Q8_0 | " in card and "{" not in card.split("```")[0]
 
 
-@pytest.mark.parametrize("changes", [{"tie_word_embeddings": False}, {"partial_rotary_factor": 0.5}])
-def test_other_shapes_agree_too(tmp_path: Path, changes: dict[str, object]) -> None:
-    folder = tiny_folder(tmp_path, **changes)
+def test_another_shape_agrees_too(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path, tie_word_embeddings=False, partial_rotary_factor=0.5)
     measured = export_gguf(folder, tmp_path / "model.gguf", "F32", CONFIG)
     assert measured.kl_divergence < 1e-5 and measured.top_token == 1
 
@@ -91,7 +90,7 @@ def test_a_file_of_other_weights_is_refused_with_numbers(tmp_path: Path) -> None
     ours, other = tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=5)
     gguf.export(other, tmp_path / "other.gguf", "F16")
     model, tokenizer = open_model(ours)
-    measured = compare(model, tokenizer, tmp_path / "other.gguf", CONFIG.prompts, [list(range(60))], "F16")
-    assert measured.positions == 60 and math.isfinite(measured.kl_divergence)
+    measured = compare(model, tokenizer, tmp_path / "other.gguf", CONFIG.prompts, [list(range(50))], "F16")
+    assert measured.positions == 50 and math.isfinite(measured.kl_divergence)
     with pytest.raises(HornbookError, match=r"other\.gguf.*top_token"):
         check(measured, tmp_path / "other.gguf", "F16")

@@ -113,7 +113,11 @@ AGREEMENT = {
 }
 _METRICS = ("spearman_edu", "spearman_self", "spearman_level", "auc_edu", "average_precision_edu")
 REPORT: dict[str, Any] = {
-    "labels": 2000, "files": 1412, "packages": 31, "useful": 2.5, "useful_share": 0.24,
+    "labels": 2000,
+    "files": 1412,
+    "packages": 31,
+    "useful": 2.5,
+    "useful_share": 0.24,
     "cross_validation": {"left_out": "files", "folds": 5, "repeats": 3}
     | {"metrics": {name: {"value": 0.83, "low": 0.81, "high": 0.85} for name in _METRICS}},
     "leave_package_out": {"left_out": "packages", "folds": 30, "repeats": 1}

@@ -89,7 +89,7 @@ def test_a_file_that_does_not_load_is_one_clear_error(gguf_file: Path, tmp_path:
         broken.write_bytes(gguf_file.read_bytes()[:-20_000])
     elif damage == "not a GGUF file":
         broken.write_text("hello")
-    with pytest.raises(HornbookError, match="broken.gguf") as caught, serve(broken):
+    with pytest.raises(HornbookError, match=r"broken\.gguf") as caught, serve(broken):
         pass
     assert caught.value.remedy
 

@@ -1,0 +1,107 @@
+"""The loss in pieces, and the optimiser."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from hornbook.model.config import ModelConfig
+from hornbook.model.decoder import Decoder
+from hornbook.training import loss as loss_module
+from hornbook.training.config import OptimizerConfig
+from hornbook.training.loss import linear_cross_entropy
+from hornbook.training.optimizer import Optimizer, orthogonalize
+from tests.training.stores import SHAPE
+
+
+def tiny(kv_heads: int = 2) -> Decoder:
+    shape = SHAPE.model_dump() | {"num_key_value_heads": kv_heads}
+    return Decoder(ModelConfig(vocab_size=300, **shape)).init_weights(0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_in_pieces_equals_cross_entropy_and_its_gradients(monkeypatch, dtype):
+    monkeypatch.setattr(loss_module, "CPU_CHUNK_BYTES", 4 * 300 * 16)  # pieces of 16, the last one shorter
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(50, 32, generator=generator).to(dtype).requires_grad_()
+    weight = torch.randn(300, 32, generator=generator).to(dtype).requires_grad_()
+    target = torch.randint(300, (50,), generator=generator)
+    expected = F.cross_entropy(h.double() @ weight.double().T, target)
+    wanted = torch.autograd.grad(expected, (h, weight))
+    loss = linear_cross_entropy(h, weight, target)
+    found = torch.autograd.grad(3 * loss, (h, weight))
+    tolerance = 1e-5 if dtype == torch.float32 else 3e-2
+    assert loss.item() == pytest.approx(expected.item(), rel=tolerance)
+    for a, b in zip(found, wanted, strict=True):
+        assert ((a / 3 - b).norm() / b.norm()).item() < tolerance
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (2, 64, 32), (2, 32, 64)])
+def test_orthogonalize_brings_singular_values_near_one_and_keeps_the_directions(shape):
+    g = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    x = orthogonalize(g)
+    values = torch.linalg.svdvals(x)
+    assert values.min() > 0.3 and values.max() < 1.3
+    u, _, vh = torch.linalg.svd(g, full_matrices=False)
+    aligned = torch.einsum("nrk,nrc,nkc->nk", u, x, vh)  # the same singular vectors
+    assert aligned.min() > 0.3 and aligned.max() < 1.3
+
+
+def test_muon_equals_torch_on_a_matrix_that_is_not_fused():
+    ours, theirs = tiny(), tiny()
+    name = "model.layers.0.mlp.down_proj.weight"
+    optimizer = Optimizer(ours, OptimizerConfig(muon_lr=0.05))
+    reference = torch.optim.Muon([dict(theirs.named_parameters())[name]], lr=0.05, weight_decay=0.0)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(3):
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            a.grad = torch.randn(a.shape, generator=generator)
+            b.grad = a.grad.clone()
+        optimizer.step(step, 1.0)
+        reference.step()
+    difference = (ours.state_dict()[name] - theirs.state_dict()[name]).norm()
+    assert difference / theirs.state_dict()[name].norm() < 0.05  # theirs computes in bfloat16
+
+
+def test_adam_equals_torch_on_the_embedding():
+    ours, theirs = tiny(), tiny()
+    name = "model.embed_tokens.weight"
+    optimizer = Optimizer(ours, OptimizerConfig(embedding_lr=0.01, betas=(0.8, 0.95)))
+    embedding = dict(theirs.named_parameters())[name]
+    reference = torch.optim.Adam([embedding], lr=0.01, betas=(0.8, 0.95), eps=1e-10)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(4):
+        for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+            a.grad = torch.randn(a.shape, generator=generator)
+            b.grad = a.grad.clone()
+        optimizer.step(step, 1.0)
+        reference.step()
+    assert torch.allclose(ours.state_dict()[name], embedding, atol=1e-6)
+
+
+def test_fused_projections_are_orthogonalised_piece_by_piece():
+    model = tiny(kv_heads=1)
+    optimizer = Optimizer(model, OptimizerConfig(muon_lr=1.0))
+    for p in model.parameters():
+        p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel()))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimizer.step(0, 1.0)
+    for piece, rows in (("qkv_proj", (32, 16, 16)), ("gate_up_proj", (64, 64))):
+        name = next(n for n in before if piece in n)
+        change = before[name] - dict(model.named_parameters())[name].detach()
+        for part in change.split(rows):
+            values = torch.linalg.svdvals(part) / max(1, part.shape[0] / part.shape[1]) ** 0.5
+            assert values.min() > 0.3 and values.max() < 1.3
+
+
+def test_bfloat16_weights_follow_float32_masters():
+    model = tiny()
+    optimizer = Optimizer(model, OptimizerConfig())
+    model.to(torch.bfloat16)
+    for step in range(3):
+        ids = torch.randint(300, (2, 33), generator=torch.Generator().manual_seed(step))
+        h = model.hidden(ids[:, :-1]).flatten(0, 1)
+        linear_cross_entropy(h, model.head_weight, ids[:, 1:].flatten()).backward()
+        optimizer.step(step, 0.1)
+    for name, p in model.named_parameters():
+        assert p.dtype == torch.bfloat16 and optimizer.masters[name].dtype == torch.float32
+        assert torch.equal(p, optimizer.masters[name].bfloat16())

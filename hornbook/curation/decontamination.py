@@ -27,7 +27,7 @@ from hornbook.curation.words import KEYWORDS
 _SLOT_BITS = 22  # of the table that rules most n-grams out
 _FORM_TOKENS = 8  # length of the runs with blanked names
 _FORMS = 24  # runs that are looked for, per function
-_FORM_SHARE = 0.3  # of these that a passage must have, and two more, to be parsed: comments may break some
+_FORM_SHARE = 0.25  # of these that a passage must have, and two more, to be parsed: comments may break some
 _NAME = U64(1)
 _FORM_WORDS = "len range append sum sorted set list dict str int max min abs join split enumerate zip isinstance"
 

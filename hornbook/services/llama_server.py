@@ -37,9 +37,7 @@ class LlamaServer:
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a text as llama.cpp splits it; nothing is added, no special token recognised."""
-        return self._post("/tokenize", {"content": text, "add_special": False, "parse_special": False})[
-            "tokens"
-        ]
+        return self._post("/tokenize", {"content": text, "add_special": False, "parse_special": False})["tokens"]
 
     def next_token_logprobs(self, ids: Sequence[int], n_probs: int) -> dict[int, float]:
         """The `n_probs` most likely tokens after `ids`, best first, each with its natural log-probability.
@@ -78,14 +76,10 @@ def serve(model: Path, *, context: int = 0, threads: int = 1) -> Iterator[LlamaS
     missing, or with llama.cpp's own reason when it cannot open the file.
     """
     if importlib.util.find_spec("xllamacpp") is None:
-        raise HornbookError(
-            "xllamacpp, which brings llama.cpp, is not installed.", "Run `pip install xllamacpp`."
-        )
+        raise HornbookError("xllamacpp, which brings llama.cpp, is not installed.", "Run `pip install xllamacpp`.")
     model = Path(model)
     if not model.is_file():
-        raise HornbookError(
-            f"There is no file {model}.", "Name a GGUF file, such as the final-F16.gguf of a run."
-        )
+        raise HornbookError(f"There is no file {model}.", "Name a GGUF file, such as the final-F16.gguf of a run.")
     # The log goes to a file, because a pipe that nobody reads would stop the server when it is full.
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(

@@ -4,7 +4,7 @@ This is the only file that knows all stations. They hand their results on as fol
 """
 
 from hornbook.ablation.verdict import verdict_step
-from hornbook.core.step import Step
+from hornbook.core.step import Step, content_hash
 from hornbook.corpus.held_out import hold_out_step
 from hornbook.corpus.passages import passages_step
 from hornbook.corpus.read import fingerprint, read_step
@@ -13,7 +13,7 @@ from hornbook.curation.decontamination import decontamination_step
 from hornbook.curation.exact_duplicates import exact_duplicates_step
 from hornbook.curation.near_duplicates import near_clusters_step, near_duplicates_step
 from hornbook.curation.rules import file_rules_step, passage_rules_step
-from hornbook.curation.scoring import score_step, train_step
+from hornbook.curation.scoring import score_step, train_step, validate_step
 from hornbook.curation.selection import select_step
 from hornbook.deployment.export import export_step
 from hornbook.evaluation.bits_per_byte import bits_step
@@ -21,7 +21,7 @@ from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.sets import fingerprint as sets_fingerprint
 from hornbook.evaluation.sets import held_out_step, sets_step
 from hornbook.recipe import Recipe
-from hornbook.report.page import report_step
+from hornbook.report.page import TEMPLATES, report_step
 from hornbook.tokenization.encode import encode_step
 from hornbook.tokenization.train import train_tokenizer_step
 from hornbook.training.probe import probe_step
@@ -53,9 +53,9 @@ def plan(recipe: Recipe) -> list[Step]:
     exact = Step("curation.exact_duplicates", exact_duplicates_step, "verdict", curation.exact_duplicates, survivors)
     survivors = {**survivors, "exact": exact}
     labels = {"labels": labels_file(curation.classifier.labels)}
-    classifier = Step(
-        "curation.classifier", train_step, "train", curation.classifier, labels, ("numpy", "scipy", "scikit-learn")
-    )
+    libraries = ("numpy", "scipy", "scikit-learn")
+    classifier = Step("curation.classifier", train_step, "train", curation.classifier, labels, libraries)
+    validation = Step("curation.validation", validate_step, "evaluate", curation.classifier, labels, libraries)
     scores = Step("curation.scores", score_step, "score", None, {**survivors, "classifier": classifier}, ("numpy",))
     near = curation.near_duplicates
     clusters = Step("curation.near_clusters", near_clusters_step, "score", near, survivors, ("daft",))
@@ -151,6 +151,8 @@ def plan(recipe: Recipe) -> list[Step]:
     steps = [
         *(files, held_files, passages, sets, file_rules, rules, exact, classifier, scores),
         *(clusters, near_scored, near_unscored, leaks, *selected.values(), tokenizer, *tokens.values()),
-        *(probe, *models.values(), held_out, *bits.values(), verdict, export),
+        *(validation, probe, *models.values(), held_out, *bits.values(), verdict, export),
     ]
-    return [*steps, Step("report.page", report_step, "publish", None, {step.name: step for step in steps})]
+    every = {step.name: step for step in steps}
+    page = Step("report.page", report_step, "publish", None, every, ("matplotlib",), content_hash(TEMPLATES))
+    return [*steps, page]

@@ -15,6 +15,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.step import Done, execute, read_manifest
 from hornbook.plan import plan
 from hornbook.recipe import Recipe, load_recipe
+from hornbook.report.status import PLAN
 from hornbook.report.summary import print_summary
 
 RESULTS = ("report.html", "results.json")
@@ -36,6 +37,7 @@ def run_recipe(path: Path, folder: Path | None = None, until: str | None = None)
     started, fresh = time.monotonic(), 0
     with _lock(run):
         atomic_write(run / "recipe.yaml", Path(path).read_bytes())
+        atomic_write(run / PLAN, json.dumps(names))
         print(f"{recipe.name}: {len(steps)} steps in {run}", flush=True)
         for done in execute(steps, run):
             fresh += done.fresh

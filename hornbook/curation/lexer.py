@@ -128,7 +128,8 @@ def lex(texts: Sequence[str]) -> Lexed:
     class_T, size_T = class_N[start_T], end_T - start_T
     token_T = hashes(start_T, end_T)
     token_T[(class_T == DIGIT) & (size_T > 1)] = 1  # all numbers of several digits are one token
-    layout_L = np.minimum(indent_L, 40) * 2 + np.concatenate([[False], blank_L[:-1]])
+    after_blank_L = np.append(False, blank_L[:-1] & (passage_L[1:] == passage_L[:-1]))
+    layout_L = np.minimum(indent_L, 40) * 2 + after_blank_L
     token_T[(class_T == SPACE) | (class_T == NEWLINE)] = layout_L[~blank_L] + 1_000_003
 
     # Shapes.

@@ -1,4 +1,4 @@
-"""Steps that train the classifier and score passages with it, and scoring of any JSONL file."""
+"""Steps that train the classifier, validate it and score passages with it, and scoring of any JSONL file."""
 
 import json
 import os
@@ -26,14 +26,24 @@ _BATCH = 1000  # lines of JSONL
 
 
 def train_step(inputs: dict[str, Path], out: Path, config: ClassifierConfig) -> Counters:
-    """Train on `labels` (a JSONL file); write classifier.npz, classifier.json and report.json."""
+    """Train on `labels` (a JSONL file); write classifier.npz and classifier.json."""
+    import scipy.linalg  # noqa: F401  loaded here, because the limit below reaches only what is loaded
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     labels = read_labels(inputs["labels"])
     with threadpool_limits(1):  # the same sums in the same order on every number of cores
-        features = extract(labels.texts)
-        save(train(features, labels.values, config.ridge), out)
-        report = make_report(labels, features, config)
+        save(train(extract(labels.texts), labels.values, config.ridge), out)
+    return {"labels": len(labels.texts)}
+
+
+def validate_step(inputs: dict[str, Path], out: Path, config: ClassifierConfig) -> Counters:
+    """Measure, by cross-validation on `labels`, what `train_step` makes of them; write report.json."""
+    import scipy.linalg  # noqa: F401  loaded here, because the limit below reaches only what is loaded
+    from threadpoolctl import threadpool_limits
+
+    labels = read_labels(inputs["labels"])
+    with threadpool_limits(1):
+        report = make_report(labels, extract(labels.texts), config)
     atomic_write(out / "report.json", json.dumps(report))
     return {"labels": len(labels.texts), "metrics": report["cross_validation"]["metrics"]}
 

@@ -80,7 +80,9 @@ def sample(logits_V: torch.Tensor, temperature: float, top_k: int, top_p: float,
         logits_V, ids_V = logits_V.sort(descending=True)
     p_V = logits_V.softmax(-1)
     if top_p < 1.0:
-        p_V = p_V * (p_V.cumsum(-1) - p_V < top_p)  # a token stays while those before it hold less than top_p
+        keep_V = p_V.cumsum(-1) - p_V < top_p  # a token stays while those before it hold less than top_p
+        keep_V[0] = True
+        p_V = p_V * keep_V
     drawn = int(torch.multinomial(p_V, 1, generator=generator))
     return drawn if ids_V is None else int(ids_V[drawn])
 

@@ -114,7 +114,7 @@ def verdict(steps: Steps) -> dict[str, Any] | None:
 
 def classifier(steps: Steps) -> dict[str, Any] | None:
     """The report of the classifier without the single predictions."""
-    report = of(steps, "curation.classifier", "report.json")
+    report = of(steps, "curation.validation", "report.json")
     return {key: value for key, value in report.items() if key != "out_of_fold"} if report else None
 
 

@@ -1,5 +1,6 @@
 """`hornbook status`: what of a run is done."""
 
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +13,15 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LOG_WIDTH = 160  # columns
+PLAN = "plan.json"  # of a run folder: the names of all steps of its recipe, in order
 
 
-def status(run: Path, expected: Sequence[str] = ()) -> None:
-    """Print the state of a run; see `status_table`."""
+def status(run: Path) -> None:
+    """Print the state of a run and of the steps that its recipe plans; see `status_table`."""
+    try:
+        expected = json.loads((Path(run) / PLAN).read_text())
+    except (OSError, ValueError):
+        expected = []
     wide_console().print(status_table(run, expected))
 
 

@@ -84,7 +84,7 @@ def test_draws_follow_temperature_and_filters() -> None:
     assert drawn() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.05)
     assert drawn(top_k=2) == pytest.approx([0.625, 0.375, 0, 0], abs=0.05)
     assert drawn(top_p=0.7) == pytest.approx([0.625, 0.375, 0, 0], abs=0.05)
-    assert drawn(top_p=0.4) == [1, 0, 0, 0]
+    assert drawn(top_p=0.4) == drawn(top_p=0.0) == [1, 0, 0, 0]
     squared = torch.tensor([0.25, 0.09, 0.0225, 0.0025])
     assert drawn(temperature=0.5) == pytest.approx((squared / squared.sum()).tolist(), abs=0.05)
     assert sample(logits, 0.0, 0, 1.0, generator) == 0

@@ -65,8 +65,9 @@ def make_run(run: Path) -> Path:
     _verdicts(run, "curation.exact_duplicates", ids, {first[2]: "exact duplicate"})
     survivors = [id for id in ids if id not in rules and id != first[2]]
 
-    _step(run, "curation.classifier", "train", {"rows_in": 2000}, config={"ridge": 0.1})
-    _json(run, "curation.classifier", "report.json", REPORT)
+    _step(run, "curation.classifier", "train", {}, config={"ridge": 0.1})
+    _step(run, "curation.validation", "evaluate", {}, config={"ridge": 0.1})
+    _json(run, "curation.validation", "report.json", REPORT)
     scores = {"id": survivors}
     for name, (low, high) in {"edu": (0, 5), "self": (0, 3), "level": (1, 5)}.items():
         scores[name] = np.clip(rng.normal((low + high) / 2, 0.9, len(survivors)), low, high).astype(np.float32)

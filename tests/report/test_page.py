@@ -107,7 +107,7 @@ def test_results_hold_every_number(out: Path) -> None:
     [
         (),
         ("corpus.files", "corpus.passages", "curation.passage_rules"),
-        ("curation.scores", "curation.classifier"),
+        ("curation.scores", "curation.validation"),
         ("ablation.verdict",),
         ("deployment.export", "curation.decontamination"),
     ],

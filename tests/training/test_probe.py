@@ -11,7 +11,7 @@ SMALL = {"model": SHAPE, "vocab_size": 300, "context": 32, "batch_tokens": 64}
 
 
 def test_the_choices_are_written_and_a_short_run_is_not_compiled(tmp_path):
-    counters = probe_step({}, tmp_path, ProbeConfig(**SMALL, planned_tokens=10_000, threads=1))
+    counters = probe_step({}, tmp_path, ProbeConfig(**SMALL, planned_tokens=64, threads=1))
     choices = json.loads((tmp_path / "choices.json").read_text())
     assert choices.keys() == {"threads", "compile", "dtype", "device"}
     assert choices["threads"] == 1 and choices["compile"] is False

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hornbook.core.documents import atomic_write, shards, write_table
-from hornbook.core.errors import HornbookError
+from hornbook.core.errors import HornbookError, explain
 from hornbook.core.progress import Progress
 
 Counters = dict[str, Any]
@@ -136,8 +136,11 @@ def _published(out: Path, name: str) -> bool:
 
 def _publish(function: GroupFunction, payload: Any, out: Path, name: str) -> None:
     table, counters = function(payload)
-    write_table(table, out / f"{name}.parquet")
-    atomic_write(out / f"{name}.json", json.dumps(counters))
+    try:
+        write_table(table, out / f"{name}.parquet")
+        atomic_write(out / f"{name}.json", json.dumps(counters))
+    except OSError as error:
+        raise explain(error, out) from error
 
 
 def _run(function: GroupFunction, groups: Mapping[str, Any], out: Path) -> Iterator[str]:

@@ -28,7 +28,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hornbook.core.documents import atomic_write
-from hornbook.core.errors import HornbookError
+from hornbook.core.errors import HornbookError, explain
 
 StepFunction = Callable[[dict[str, Path], Path, Any], dict[str, Any]]
 
@@ -172,7 +172,7 @@ def _run(step: Step, identity: str, identities: Mapping[str, str], folder: Path)
     except HornbookError:
         raise
     except OSError as error:
-        raise _explain(error, step, partial) from error
+        raise explain(error, partial) from error
     manifest = {
         "name": step.name,
         "kind": step.kind,
@@ -196,18 +196,6 @@ def _replace(partial: Path, final: Path) -> None:
         (final / "manifest.json").unlink(missing_ok=True)
         shutil.rmtree(final)
     os.replace(partial, final)
-
-
-def _explain(error: OSError, step: Step, folder: Path) -> Exception:
-    import errno
-
-    if error.errno == errno.ENOSPC:
-        free = shutil.disk_usage(folder).free / 1e9
-        return HornbookError(
-            f"The disk is full: {step.name} could not write below {folder.parent} ({free:.2f} GB free).",
-            "Free some space and run the same command again; finished work is kept.",
-        )
-    return error
 
 
 class _PeakMemory:

@@ -12,8 +12,8 @@ import warnings
 from collections.abc import Iterator
 
 _BUILTINS = frozenset(dir(builtins))
-_WORD = r"[0-9A-Za-z_\u0080-\U0010ffff]"  # as in fingerprints.py, so that both count the same words `def`
-_DEF = re.compile(f"(?<!{_WORD})def(?!{_WORD})", re.IGNORECASE)
+_DEF = re.compile(r"[dD][eE][fF](?![0-9A-Za-z_\u0080-\U0010ffff])")  # the end of a word of fingerprints.py
+_LETTER_BEFORE = re.compile(r"[0-9A-Za-z_\u0080-\U0010ffff]")
 _MAX_NODES, _MAX_DEPTH = 3000, 150  # the rest of a larger function does not count
 _BLOCKS = ("body", "orelse", "handlers", "finalbody", "cases")  # fields with statements
 _IGNORED = {"ctx", "kind", "type_comment", "returns", "annotation", "simple", "type_params", "decorator_list"}
@@ -34,7 +34,8 @@ def functions_at(text: str, number: int) -> Iterator[Function]:
     Only the lines of that function are parsed, and of the one that it is nested in: a passage may begin or end in
     the middle of something else.
     """
-    starts = [match.start() for match in _DEF.finditer(text)]
+    ends = (match.start() for match in _DEF.finditer(text))
+    starts = [start for start in ends if not (start and _LETTER_BEFORE.match(text, start - 1))]
     wanted = _line(text, starts[number - 1]) if number <= len(starts) else None
     if wanted is None:
         return

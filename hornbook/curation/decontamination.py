@@ -26,8 +26,8 @@ from hornbook.curation.words import KEYWORDS
 
 _SLOT_BITS = 22  # of the table that rules most n-grams out
 _FORM_TOKENS = 8  # length of the runs with blanked names
-_FORMS = 24  # runs that are looked for, per function
-_FORM_SHARE = 0.25  # of these that a passage must have, and two more, to be parsed: comments may break some
+_FORMS = 48  # runs that are looked for, per function
+_FORM_SHARE = 0.25  # of these that a passage must have, and two more, to be parsed: a nested `def` breaks some
 _NAME = U64(1)
 _FORM_WORDS = "len range append sum sorted set list dict str int max min abs join split enumerate zip isinstance"
 
@@ -169,15 +169,17 @@ class Index:
         A suspect is a section, from one `def` to the next, that has many of the runs of an item's function.
         """
         is_def_T = tokens.hash_T == _def_token()
-        begins_T = is_def_T | (np.diff(tokens.text_T, prepend=-1) > 0)
-        hash_G, start_G = ngrams(_blanked(tokens), tokens.text_T, _FORM_TOKENS)
+        defs_T = np.cumsum(is_def_T)
+        code = np.flatnonzero(~tokens.comment_T)
+        text_T, blanked_T = tokens.text_T[code], _blanked(tokens)[code]
+        begins_T = is_def_T[code] | (np.diff(text_T, prepend=-1) > 0)
+        hash_G, start_G = ngrams(blanked_T, text_T, _FORM_TOKENS)
         section, function, count = self.forms.shared(hash_G, np.cumsum(begins_T)[start_G] - 1)
         section = np.unique(section[count >= self.least_forms[function]])
 
-        defs_T = np.cumsum(is_def_T)
-        text = tokens.text_T[begins_T][section]
+        text = text_T[begins_T][section]
         before = np.append(0, defs_T)[np.searchsorted(tokens.text_T, text)]
-        number = defs_T[begins_T][section] - before
+        number = defs_T[code][begins_T][section] - before
         return list(zip(text[number > 0].tolist(), number[number > 0].tolist(), strict=True))
 
     def _copied_function(self, text: str, number: int) -> int:
@@ -197,8 +199,9 @@ def _telling_ngrams(tokens: Tokens, config: DecontaminationConfig) -> np.ndarray
 def _telling_forms(source: str) -> np.ndarray:
     """Hashes of those runs of a function that differ most from `name.name(name)`."""
     tokens = tokenise([source])
-    hash_G, start_G = ngrams(_blanked(tokens), tokens.text_T, _FORM_TOKENS)
-    different = _different(_blanked(tokens), start_G, _FORM_TOKENS)
+    blanked_T = _blanked(tokens)[~tokens.comment_T]
+    hash_G, start_G = ngrams(blanked_T, tokens.text_T[~tokens.comment_T], _FORM_TOKENS)
+    different = _different(blanked_T, start_G, _FORM_TOKENS)
     return hash_G[np.argsort(-different, kind="stable")[:_FORMS]]
 
 

@@ -2,7 +2,7 @@
 
 Counts say how a passage is built: lines and indentation, comments and docstrings, marks, keywords, how its names
 are used. N-grams say what it is made of, in two blocks: *tokens* (parts of words, marks, indentation) in runs of
-one and two, and *shapes* (a word is its keyword, its group or its form) in runs of two to four. Nothing looks at
+one and two, and *shapes* (a word is its keyword, its group or its form) in runs of two and four. Nothing looks at
 the path or the package.
 """
 
@@ -207,6 +207,7 @@ def _structure(x: Lexed, tally: _Tally, group_DG: np.ndarray) -> Columns:
     defines = code & _is_one_of("def", "class", "async")[first_group_L]
     opens = np.zeros(len(code), bool)
     opens[1:] = (x.kind_L[1:] == DOCSTRING) & code[:-1] & (x.last_L[:-1] == ord(":"))
+    opens[1:] &= x.passage_L[1:] == x.passage_L[:-1]
     definitions, documented = tally(x.passage_L[defines]), tally(x.passage_L[opens])
     functions = np.log1p(group_DG[:, GROUPS.index("def")])
     return {
@@ -320,7 +321,7 @@ def _runs(sorted_keys: np.ndarray) -> np.ndarray:
 
 def _ngrams(x: Lexed) -> csr_array:
     """Distinct hashed n-grams of every passage and block."""
-    keys = _ngram_keys(x.token_T, x.passage_T, (1, 2), 0) + _ngram_keys(x.shape_S, x.passage_S, (2, 3, 4), 1)
+    keys = _ngram_keys(x.token_T, x.passage_T, (1, 2), 0) + _ngram_keys(x.shape_S, x.passage_S, (2, 4), 1)
     key = np.sort(np.concatenate(keys))
     begin = _runs(key)
     times = np.diff(np.append(begin, len(key)))

@@ -36,6 +36,7 @@ class Tokens:
     hash_T: np.ndarray  # uint64
     text_T: np.ndarray  # index of the text that the token belongs to, ascending
     word_T: np.ndarray  # bool: neither a number nor a mark
+    comment_T: np.ndarray  # bool: behind a `#` that follows white space
 
 
 def batches(texts: Sequence[str]) -> Iterator[tuple[int, Tokens]]:
@@ -63,7 +64,19 @@ def tokenise(texts: Sequence[str]) -> Tokens:
     text_T = np.repeat(np.arange(len(texts)), np.diff(bounds))
     first_T = byte_N[start_T]
     word_T = (class_N[start_T] == WORD) & ~((first_T >= 48) & (first_T <= 57))
-    return Tokens(_slice_hashes(_VALUE[byte_N], start_T, end_T), text_T, word_T)
+    comment_T = _comments(byte_N, class_N, start_T)
+    return Tokens(_slice_hashes(_VALUE[byte_N], start_T, end_T), text_T, word_T, comment_T)
+
+
+def _comments(byte_N: np.ndarray, class_N: np.ndarray, start_T: np.ndarray) -> np.ndarray:
+    sharp = np.flatnonzero(byte_N == ord("#"))
+    sharp = sharp[class_N[sharp - 1] == SPACE]
+    newline = np.flatnonzero(byte_N == ord("\n"))
+    ends = newline[np.searchsorted(newline, sharp)]
+    change_T = np.zeros(len(start_T) + 1, np.int32)
+    np.add.at(change_T, np.searchsorted(start_T, sharp), 1)
+    np.add.at(change_T, np.searchsorted(start_T, ends), -1)
+    return np.cumsum(change_T[:-1]) > 0
 
 
 def ngrams(hash_T: np.ndarray, text_T: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:

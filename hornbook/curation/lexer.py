@@ -95,7 +95,7 @@ def lex(texts: Sequence[str]) -> Lexed:
     blank_L = first == end_L
     last = np.where(blank_L, end_L, np.append(to_run, 0)[np.searchsorted(to_run, end_L) - 1])
     first_L, indent_L = text_N[first], first - start_L
-    quoted_L, triples_D, inside_D = _docstrings(text_N, visible_N, to_run, end_L, last, passage_L, len(texts))
+    quoted_L, triples_D, inside_D = _docstrings(text_N, visible_N, to_run, end_L, last, passage_L, start_D)
     kind_L = np.where(first_L == ord("#"), COMMENT, CODE)
     kind_L[quoted_L] = DOCSTRING
     kind_L[quoted_L & (first_L == ord(">")) & (text_N[np.minimum(first + 2, end_L)] == ord(">"))] = PROMPT
@@ -217,7 +217,7 @@ def _docstrings(
     end_L: np.ndarray,
     last: np.ndarray,
     passage_L: np.ndarray,
-    passages: int,
+    start_D: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lines in triple quotes, triple quotes per passage, and whether the passage begins inside a pair of them."""
     quote_N = (text_N == ord('"')) | (text_N == ord("'"))
@@ -227,17 +227,18 @@ def _docstrings(
     triple = triple[(triple - run) % 3 == 0]  # six quotes in a row are two triples
     line = np.searchsorted(end_L, triple)
     count_L = np.bincount(line, minlength=len(end_L))
-    count_D = np.bincount(passage_L[line], minlength=passages)
+    count_D = np.bincount(passage_L[line], minlength=len(start_D))
     earlier_L = np.cumsum(count_L) - count_L
-    earlier_L -= earlier_L[np.searchsorted(passage_L, np.arange(passages))][passage_L]
+    earlier_L -= earlier_L[np.searchsorted(passage_L, np.arange(len(start_D)))][passage_L]
 
     # An odd number: one quote lacks its partner. The passage begins inside a docstring when its first triple
     # quote closes, that is, ends its line and follows nothing that introduces a string.
-    inside_D = np.zeros(passages, bool)
+    inside_D = np.zeros(len(start_D), bool)
     odd = np.flatnonzero(count_D % 2)
     where = np.searchsorted(passage_L[line], odd)
     at = triple[where]
     earlier = np.append(to_run, 0)[np.searchsorted(to_run, at) - 1]  # the last visible byte before this run
+    earlier = np.maximum(earlier, start_D[odd])  # or the newline before the passage
     before = text_N[np.where(visible_N[at - 1], at - 1, earlier)]
     inside_D[odd] = (last[line[where]] <= at + 2) & ~np.isin(before, list(b":(=[,"))
     return ((earlier_L + inside_D[passage_L]) % 2 == 1) | (count_L > 0), count_D, inside_D

@@ -23,4 +23,4 @@ class DeploymentConfig(Config):
     top_k: int = Field(0, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     seed: int = Field(0, ge=0)
-    positions: int = Field(200, ge=50)  # at which llama.cpp is compared with our decoder
+    positions: int = Field(200, ge=50)  # drawn for the check by llama.cpp; prompts on top

@@ -13,7 +13,7 @@ from hornbook.ablation.config import VerdictConfig
 from hornbook.core.config import Config
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
-from hornbook.corpus.config import HoldOutConfig, PassageConfig, SourcesConfig
+from hornbook.corpus.config import Folder, HoldOutConfig, PassageConfig, SourcesConfig
 from hornbook.curation.config import (
     ArmConfig,
     ClassifierConfig,
@@ -138,7 +138,7 @@ class Recipe(Config):
 def load_recipe(path: Path) -> Recipe:
     """Read and check a recipe. Raises HornbookError that names the key and the remedy.
 
-    Relative folders of sources are relative to the recipe.
+    Relative paths in it start where the recipe lies.
     """
     path = Path(path)
     try:
@@ -155,11 +155,21 @@ def load_recipe(path: Path) -> Recipe:
         recipe = Recipe(**data)
     except (ValidationError, TypeError) as error:
         raise _explain(path, error) from None
-    sources = tuple(
-        source.model_copy(update={"folder": path.parent / source.folder}) if hasattr(source, "folder") else source
+    return _resolved(recipe, path.resolve().parent)
+
+
+def _resolved(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe with the relative paths in it, which start where the recipe lies, made absolute."""
+    sources = [
+        source.model_copy(update={"folder": folder / source.folder}) if isinstance(source, Folder) else source
         for source in recipe.corpus.sources
-    )
-    return recipe.model_copy(update={"corpus": recipe.corpus.model_copy(update={"sources": list(sources)})})
+    ]
+    corpus = recipe.corpus.model_copy(update={"sources": sources})
+    classifier = recipe.curation.classifier
+    if not classifier.labels.startswith("builtin:"):
+        classifier = classifier.model_copy(update={"labels": str(folder / classifier.labels)})
+    curation = recipe.curation.model_copy(update={"classifier": classifier})
+    return recipe.model_copy(update={"corpus": corpus, "curation": curation})
 
 
 def init_recipe(folder: Path, source: Path) -> Path:

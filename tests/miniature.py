@@ -1,11 +1,14 @@
 """A recipe in miniature: the whole way on a small folder of real code, in seconds."""
 
+import gzip
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+
+from hornbook.curation.annotation import labels_file
 
 MODULES = """
 abc argparse ast base64 bisect calendar cmd code codeop collections/__init__ colorsys configparser contextlib copy csv
@@ -25,13 +28,13 @@ corpus:
     - builtin: python-textbook
   held_out: {share: 0.05}
 curation:
-  classifier: {folds: 2, repeats: 1, bootstrap: 100}
+  classifier: {labels: labels.jsonl, folds: 2, repeats: 1, bootstrap: 100}
 arms:
   - {name: raw, filter: raw, budgets: [4_000, 8_000, 16_000]}
   - {name: rules, filter: rules}
   - {name: curated, filter: classifier, top_share: 0.3}
   - {name: textbook, filter: classifier, top_share: 0.3, lessons: true, lesson_share: 0.4}
-tokenization: {vocab_size: 512, max_bytes: 400_000}
+tokenization: {vocab_size: 1024, max_bytes: 400_000}
 probe: {compile: false, threads: 1}
 training:
   model: {hidden_size: 64, num_hidden_layers: 2, num_attention_heads: 2, num_key_value_heads: 2,
@@ -47,7 +50,7 @@ deployment: {max_new_tokens: 12, positions: 50, prompts: ["def add(a, b):", "imp
 
 
 def write_miniature(folder: Path) -> Path:
-    """Write `recipe.yaml` and a folder `home/code` with modules of the standard library; returns the recipe's path."""
+    """Write `recipe.yaml`, a few labels, and modules of the standard library in `home/code`; returns the recipe's path."""
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     for module in MODULES:
         source, target = stdlib / f"{module}.py", folder / "home" / "code" / f"{module}.py"
@@ -55,6 +58,8 @@ def write_miniature(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     (folder / "home" / "code" / "NOTES.md").write_text("# Notes\n\nModules of the standard library, as they are.\n" * 3)
+    with gzip.open(labels_file(), "rt") as labels:
+        (folder / "labels.jsonl").write_text("".join(list(labels)[::5]))
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE)
     return recipe

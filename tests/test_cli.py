@@ -60,7 +60,7 @@ def test_bad_input_is_one_line_and_exit_status_2(tmp_path, arguments, message):
         ("folder: home/code", "folder: nowhere", "nowhere"),
         ("folder: home/code", "distributions: [no-such-distribution]", "pip install no-such-distribution"),
         ("folder: home/code", "folder: home/code", "code"),  # it is empty
-        ("vocab_size: 512", "vocab_sise: 512", "Did you mean 'vocab_size'"),
+        ("vocab_size: 1024", "vocab_sise: 1024", "Did you mean 'vocab_size'"),
     ],
 )
 def test_bad_sources_and_keys_are_one_line_and_exit_status_2(tmp_path, old, new, message):

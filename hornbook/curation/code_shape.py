@@ -124,11 +124,11 @@ class _Writer:
                 self.parts.append(repr(value))
 
 
-def body_source(text: str, function: Function) -> str:
-    """The source of a function's body without its docstring."""
+def body_layouts(text: str, function: Function) -> tuple[str, str]:
+    """A function's body without its docstring, as it stands in the text and as Python itself would lay it out."""
     body = _without_docstring(function.body)
-    lines = text.splitlines(keepends=True)
-    return "".join(lines[body[0].lineno - 1 : function.end_lineno]) if body else ""
+    lines = text.splitlines(keepends=True)[body[0].lineno - 1 : function.end_lineno] if body else []
+    return "".join(lines), "\n".join(ast.unparse(statement) for statement in body)
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

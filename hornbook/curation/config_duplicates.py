@@ -29,4 +29,4 @@ class DecontaminationConfig(Config):
     min_share_of_text: float = Field(0.5, gt=0, le=1)  # or of the item without its prompt: a solution alone
     min_shared: int = Field(5, ge=1)  # n-grams, however short the item
     enough: int = Field(50, ge=1)  # n-grams, however long the item
-    min_nodes: int = Field(15, ge=1)  # of a function's syntax tree, from which an equal one is a copy
+    min_nodes: int = Field(18, ge=1)  # of a function's syntax tree, from which an equal one is a copy

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from hornbook.core.engine import add_counters, map_shards
 from hornbook.core.errors import HornbookError
-from hornbook.curation.code_shape import body_source, functions_at, outer_functions, outline, shape
+from hornbook.curation.code_shape import body_layouts, functions_at, outer_functions, outline, shape
 from hornbook.curation.config_duplicates import DecontaminationConfig
 from hornbook.curation.fingerprints import U64, Tokens, batches, ngrams, tokenise
 from hornbook.curation.verdicts import kept, make_verdicts, tally, text_bytes
@@ -26,8 +26,8 @@ from hornbook.curation.words import KEYWORDS
 
 _SLOT_BITS = 22  # of the table that rules most n-grams out
 _FORM_TOKENS = 8  # length of the runs with blanked names
-_FORMS = 48  # runs that are looked for, per function
-_FORM_SHARE = 0.25  # of these that a passage must have, and two more, to be parsed: a nested `def` breaks some
+_FORMS = 24  # runs that are looked for, per function
+_FORM_SHARE = 0.3  # of these that a passage must have, and two more, to be parsed: a nested `def` breaks some
 _NAME = U64(1)
 _FORM_WORDS = "len range append sum sorted set list dict str int max min abs join split enumerate zip isinstance"
 
@@ -140,7 +140,7 @@ class Index:
                 if nodes >= config.min_nodes and text not in self.shapes:
                     self.shapes[text] = number
                     self.outlines.add(outline(function))
-                    forms.append(_telling_forms(body_source(source, function)))
+                    forms += [_telling_forms(layout) for layout in body_layouts(source, function)]
         self.forms = Runs(forms)
         self.least_forms = np.minimum(self.forms.sizes, np.ceil(2 + _FORM_SHARE * self.forms.sizes))
 
@@ -170,7 +170,7 @@ class Index:
         """
         is_def_T = tokens.hash_T == _def_token()
         defs_T = np.cumsum(is_def_T)
-        code = np.flatnonzero(~tokens.comment_T)
+        code = _code(tokens)
         text_T, blanked_T = tokens.text_T[code], _blanked(tokens)[code]
         begins_T = is_def_T[code] | (np.diff(text_T, prepend=-1) > 0)
         hash_G, start_G = ngrams(blanked_T, text_T, _FORM_TOKENS)
@@ -199,8 +199,8 @@ def _telling_ngrams(tokens: Tokens, config: DecontaminationConfig) -> np.ndarray
 def _telling_forms(source: str) -> np.ndarray:
     """Hashes of those runs of a function that differ most from `name.name(name)`."""
     tokens = tokenise([source])
-    blanked_T = _blanked(tokens)[~tokens.comment_T]
-    hash_G, start_G = ngrams(blanked_T, tokens.text_T[~tokens.comment_T], _FORM_TOKENS)
+    blanked_T = _blanked(tokens)[_code(tokens)]
+    hash_G, start_G = ngrams(blanked_T, np.zeros(len(blanked_T)), _FORM_TOKENS)
     different = _different(blanked_T, start_G, _FORM_TOKENS)
     return hash_G[np.argsort(-different, kind="stable")[:_FORMS]]
 
@@ -211,6 +211,12 @@ def _different(hash_T: np.ndarray, start_G: np.ndarray, size: int) -> np.ndarray
         return np.zeros(0, np.int64)
     runs = np.sort(np.lib.stride_tricks.sliding_window_view(hash_T, size)[start_G], axis=1)
     return (np.diff(runs, axis=1) != 0).sum(axis=1) + (runs[:, 0] != 0)
+
+
+def _code(tokens: Tokens) -> np.ndarray:
+    """Places of the tokens that bear on the syntax tree: no comments, and no brackets, which may be redundant."""
+    opening, closing = _brackets()
+    return np.flatnonzero(~tokens.comment_T & (tokens.hash_T != opening) & (tokens.hash_T != closing))
 
 
 def _blanked(tokens: Tokens) -> np.ndarray:
@@ -231,3 +237,8 @@ def _form_words() -> np.ndarray:
 @cache
 def _def_token() -> np.uint64:
     return tokenise(["def"]).hash_T[0]
+
+
+@cache
+def _brackets() -> tuple[np.uint64, np.uint64]:
+    return tuple(tokenise(["()"]).hash_T)

@@ -2,10 +2,13 @@
 
 import ast
 import builtins
+import io
 import json
 import random
+import re
 import sysconfig
 import textwrap
+import tokenize
 from functools import cache
 from pathlib import Path
 
@@ -92,6 +95,32 @@ def renamed(item):
     return ast.unparse(Rename().visit(without_docstrings(whole(item))))
 
 
+def renamed_in_its_layout(item):
+    """As `renamed`, but nothing else of the author's layout changes."""
+    source = whole(item)
+    tree, lines, rename = ast.parse(source), source.splitlines(keepends=True), Rename()
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    names |= {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    names |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None and len(node.body) > 1:
+            doc = node.body[0]
+            lines[doc.lineno - 1 : doc.end_lineno] = ["\n"] * (doc.end_lineno - doc.lineno + 1)
+    names -= {
+        alias.name for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names
+    }
+    tokens = tokenize.generate_tokens(io.StringIO("".join(lines)).readline)
+    for token in reversed(list(tokens)):
+        row, (begin, end) = token.start[0] - 1, (token.start[1], token.end[1])
+        if token.type == tokenize.NAME and token.string in names and lines[row][:begin][-1:] != ".":
+            lines[row] = lines[row][:begin] + rename.new(token.string) + lines[row][end:]
+    return "".join(lines)
+
+
+def in_brackets(source):
+    return re.sub(r"^( +(?:return|if|elif|while)) (.+?)(:?)$", r"\1 (\2)\3", source, flags=re.MULTILINE)
+
+
 def with_comments(source):
     lines = []
     for line in source.splitlines():
@@ -106,14 +135,16 @@ DRESSES = {
     "in a class": (lambda item: "class Answers:\n" + textwrap.indent(whole(item), "    "), 1.0),
     "the problem alone": (lambda item: item.prompt, 1.0),
     "formatted anew": (lambda item: ast.unparse(ast.parse(whole(item))), 0.98),
-    "without docstring": (lambda item: ast.unparse(without_docstrings(whole(item))), 0.94),
-    "renamed": (lambda item: ast.unparse(Rename().visit(ast.parse(whole(item)))), 0.96),
-    "renamed, without docstring": (renamed, 0.94),
+    "without docstring": (lambda item: ast.unparse(without_docstrings(whole(item))), 0.98),
+    "renamed": (lambda item: ast.unparse(Rename().visit(ast.parse(whole(item)))), 0.98),
+    "renamed, without docstring": (renamed, 0.98),
     "renamed, without docstring, in a class": (
         lambda item: "class Answers:\n" + textwrap.indent(renamed(item), "    "),
-        0.94,
+        0.98,
     ),
-    "renamed, without docstring, with comments": (lambda item: with_comments(renamed(item)), 0.87),
+    "renamed, without docstring, in its layout": (renamed_in_its_layout, 0.98),
+    "renamed, without docstring, in brackets": (lambda item: in_brackets(renamed(item)), 0.98),
+    "renamed, without docstring, with comments": (lambda item: with_comments(renamed_in_its_layout(item)), 0.98),
 }
 
 
@@ -121,8 +152,8 @@ DRESSES = {
 def test_items_are_found_in_every_dress(name):
     """Of items whose solution says anything: `return len(string)` is no secret."""
     dress, least = DRESSES[name]
-    telling = [item for item in items() if max(shape(f)[1] for f in outer_functions(whole(item))) >= 15]
-    assert len(telling) > 135
+    telling = [item for item in items() if max(shape(f)[1] for f in outer_functions(whole(item))) >= CONFIG.min_nodes]
+    assert len(telling) > 125
     short = [text for text in ordinary() if len(text) < 800 and not text[0].isspace()]
     around = random.Random(0).choices(short, k=2 * len(telling))
     texts = [
@@ -130,7 +161,6 @@ def test_items_are_found_in_every_dress(name):
         for n, item in enumerate(telling)
     ]
     found = index().leaks(texts)
-    print(name, sum(number >= 0 for number in found), len(telling))
     named = [items()[number].id == item.id for number, item in zip(found, telling, strict=True) if number >= 0]
     assert len(named) >= least * len(telling)
     assert sum(named) >= 0.99 * len(named)

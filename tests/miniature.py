@@ -50,7 +50,7 @@ deployment: {max_new_tokens: 12, positions: 50, prompts: ["def add(a, b):", "imp
 
 
 def write_miniature(folder: Path) -> Path:
-    """Write `recipe.yaml`, a few labels, and modules of the standard library in `home/code`; returns the recipe's path."""
+    """Write `recipe.yaml`, a few labels, and modules of the standard library in `home/code`; returns the recipe."""
     stdlib = Path(sysconfig.get_paths()["stdlib"])
     for module in MODULES:
         source, target = stdlib / f"{module}.py", folder / "home" / "code" / f"{module}.py"

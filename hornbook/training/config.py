@@ -12,8 +12,8 @@ class ModelShape(Config):
 
     hidden_size: int = Field(default=128, ge=8)
     num_hidden_layers: int = Field(default=4, ge=1)
-    num_attention_heads: int = Field(default=4, ge=1)
-    num_key_value_heads: int = Field(default=4, ge=1)
+    num_attention_heads: int = Field(default=2, ge=1)
+    num_key_value_heads: int = Field(default=2, ge=1)
     intermediate_size: int = Field(default=352, ge=8)  # a multiple of 32 can be quantised to Q8_0
     max_position_embeddings: int = Field(default=512, ge=8)
     tie_word_embeddings: bool = True
@@ -22,9 +22,9 @@ class ModelShape(Config):
 class OptimizerConfig(Config):
     """Muon for the hidden matrices, AdamW for embedding, head and norms."""
 
-    muon_lr: float = Field(default=0.02, gt=0)  # of an update whose singular values are about 1
+    muon_lr: float = Field(default=0.01, gt=0)  # of an update whose singular values are about 1
     muon_momentum: float = Field(default=0.95, ge=0, lt=1)
-    embedding_lr: float = Field(default=0.01, gt=0)
+    embedding_lr: float = Field(default=0.03, gt=0)
     norm_lr: float = Field(default=0.01, gt=0)
     betas: tuple[float, float] = (0.8, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate

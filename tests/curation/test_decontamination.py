@@ -195,7 +195,7 @@ def test_a_decision_about_a_text_does_not_depend_on_its_neighbours():
     alone = [index().leaks([text])[0] for text in texts]
     turned = index().leaks(texts[::-1])[::-1]
     assert together == alone == turned
-    assert sum(number >= 0 for number in together) > 35
+    assert sum(number >= 0 for number in together) >= 30
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def plan(recipe: Recipe) -> list[Step]:
 
     # Selection: each arm takes what it wants, in one seeded order.
     inputs = {
-        "raw": {"documents": passages, "held_out_files": held_files, "rules": rules, "exact": exact},
+        "raw": {"documents": passages, "held_out_files": held_files, "exact": exact},
         "rules": {**survivors, "near": near_unscored, "leaks": leaks},
         "classifier": {**survivors, "near": near_scored, "leaks": leaks, "scores": scores},
     }

@@ -58,11 +58,16 @@ def write_miniature(folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
     (folder / "home" / "code" / "NOTES.md").write_text("# Notes\n\nModules of the standard library, as they are.\n" * 3)
-    with gzip.open(labels_file(), "rt") as labels:
-        (folder / "labels.jsonl").write_text("".join(list(labels)[::5]))
+    write_labels(folder)
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE)
     return recipe
+
+
+def write_labels(folder: Path) -> None:
+    """Write `labels.jsonl`, every fifth of the built-in labels."""
+    with gzip.open(labels_file(), "rt") as labels:
+        (folder / "labels.jsonl").write_text("".join(list(labels)[::5]))
 
 
 def hornbook(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.miniature import RECIPE, hornbook
+from tests.miniature import RECIPE, hornbook, write_labels
 
 VERBS = ("run", "init", "score", "bpb", "complete", "why", "status")
 
@@ -33,6 +33,7 @@ def recipe_with(folder: Path, old: str, new: str) -> None:
     assert old in RECIPE
     (folder / "home" / "code").mkdir(parents=True)
     (folder / "recipe.yaml").write_text(RECIPE.replace(old, new))
+    write_labels(folder)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,18 @@ def test_results_hold_the_verdict_with_its_interval_and_all_bits(run):
     assert {"classifier", "steps", "versions"} <= results.keys()
 
 
+def test_the_arms_differ_by_what_their_filters_drop(run):
+    """Only `raw` reads what the rules drop, and no arm reads a held-out file."""
+    steps = run / "steps"
+    rules = read_table(steps / "curation.passage_rules")
+    broken = set(rules["id"].filter(pc.invert(rules["keep"])).to_pylist())
+    files = read_table(steps / "corpus.held_out")
+    held_out = set(files["id"].filter(pc.invert(files["keep"])).to_pylist())
+    selected = {arm: read_table(steps / f"curation.select.{arm}", ["id", "parent"]) for arm in ARMS}
+    assert [arm for arm in ARMS if broken & set(selected[arm]["id"].to_pylist())] == ["raw"]
+    assert held_out and not any(held_out & set(table["parent"].to_pylist()) for table in selected.values())
+
+
 def test_models_load_in_transformers_and_complete(run):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -16,7 +16,7 @@ class VerdictConfig(Config):
     reference_arm: str = "raw"
     reference_budget: int = Field(default=600_000, gt=0)  # tokens; every arm is trained on that many
     verdict_set: str = "humaneval"
-    choice_sets: tuple[str, ...] = Field(default=("programs", "explained"), min_length=1)
+    choice_sets: tuple[str, ...] = Field(default=("programs", "explained", "helpers"), min_length=1)
     bootstrap: int = Field(default=2000, ge=100, le=100_000)  # resamples behind every interval
     seed: int = Field(default=0, ge=0)
 

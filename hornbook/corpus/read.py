@@ -183,7 +183,7 @@ def _list_textbook() -> Listing:
     return Listing(
         source="builtin:python-textbook",
         license=LICENSE,
-        version="1",
+        version="2",  # of the collection and of how it is read
         files=[File(str(TEXTBOOK), TEXTBOOK.name, TEXTBOOK.stat().st_size)],
         digest=textbook_digest(),
     )

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from hornbook.core.config import Config
 
+Score = Literal["edu", "self", "level", "code"]  # columns of curation.scores
+
 
 class ArmConfig(Config):
     """One arm of the comparison. Lessons are passages of kind `synthetic`; all other passages count as found."""
@@ -13,7 +15,8 @@ class ArmConfig(Config):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
     filter: Literal["raw", "rules", "classifier"] = "raw"
     min_edu: float | None = Field(None, ge=0, le=5)  # least educational value of a found passage (classifier only)
-    top_share: float | None = Field(None, gt=0, le=1)  # or: this share of the bytes, the best first
+    top_share: float | None = Field(None, gt=0, le=1)  # or: this share of the bytes, the best first ...
+    rank_by: dict[Score, float] = Field(default={"edu": 1.0}, min_length=1)  # ... by this weighted sum of scores
     min_self: float | None = Field(None, ge=0, le=3)  # least self-containedness of a found passage
     lessons: bool = False  # add all lessons that pass rules, duplicates and leaks
     min_lesson_edu: float | None = Field(None, ge=0, le=5)
@@ -27,6 +30,8 @@ class ArmConfig(Config):
             raise ValueError("filter 'classifier' needs exactly one of min_edu and top_share")
         if self.filter != "classifier" and (chosen or self.min_self is not None):
             raise ValueError(f"min_edu, top_share and min_self need filter 'classifier', not {self.filter!r}")
+        if "rank_by" in self.model_fields_set and self.top_share is None:
+            raise ValueError("rank_by orders what top_share cuts: give both")
         if self.filter == "raw" and self.lessons:
             raise ValueError("filter 'raw' takes found passages only; use 'rules' or 'classifier' with lessons")
         if self.min_lesson_edu is not None and not self.lessons:

@@ -60,6 +60,10 @@ class Features:
         cells = (passages[:, None] * BLOCKS + np.arange(BLOCKS)).ravel()
         return Features(self.counts[passages], self.names, self.ngrams[cells])
 
+    def column(self, name: str) -> np.ndarray:
+        """One of the counts, [passages]."""
+        return self.counts[:, self.names.index(name)]
+
 
 def extract(texts: Sequence[str]) -> Features:
     """Features of any number of passages (at least one), batch by batch."""

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,9 +20,10 @@ from hornbook.curation.annotation import read_labels
 from hornbook.curation.classifier import TARGETS, load, save, train
 from hornbook.curation.classifier_report import make_report
 from hornbook.curation.config_classifier import ClassifierConfig
-from hornbook.curation.features import extract
+from hornbook.curation.features import batches, extract
 
-SCORES = pa.schema([("id", pa.string()), *((target, pa.float32()) for target in TARGETS)])
+CODE = "code"  # share of the lines that are code, not comment, docstring or blank: counted, not predicted
+SCORES = pa.schema([("id", pa.string()), *((name, pa.float32()) for name in (*TARGETS, CODE))])
 _BATCH = 1000  # lines of JSONL
 
 
@@ -49,7 +51,7 @@ def validate_step(inputs: dict[str, Path], out: Path, config: ClassifierConfig) 
 
 
 def score_step(inputs: dict[str, Path], out: Path, config: None = None) -> Counters:
-    """Scores of the passages that both verdicts `rules` and `exact` keep: id, edu, self, level (float32).
+    """Scores of the passages that both verdicts `rules` and `exact` keep: id, edu, self, level, code (float32).
 
     `documents`, `rules` and `exact` are folders whose shards line up row by row; `classifier` is the folder
     that `train_step` wrote.
@@ -73,10 +75,14 @@ def _score_shard(classifier: Path, table: pa.Table, *, rules: pa.Table, exact: p
                 "Verdicts do not line up with their documents.", "Delete the run's steps and run the recipe again."
             )
     kept = table.filter(pc.and_(rules["keep"], exact["keep"]))
-    scores = load(classifier).predict(kept["text"].to_pylist())
+    model, rows, code = load(classifier), [], []
+    for features in batches(kept["text"].to_pylist()):
+        rows.append(model.predict_features(features))
+        code.append(features.column("code share"))
+    columns = [*np.concatenate(rows).T, np.concatenate(code)] if rows else [[]] * (len(SCORES) - 1)
     size = pc.sum(pc.binary_length(kept["text"])).as_py() or 0
     counters = {"rows_in": len(table), "rows_out": len(kept), "bytes_scored": size}
-    return pa.table([kept["id"], *(scores[target] for target in TARGETS)], schema=SCORES), counters
+    return pa.table([kept["id"], *(pa.array(column, pa.float32()) for column in columns)], schema=SCORES), counters
 
 
 def score_file(input_jsonl: Path, classifier_folder: Path, output: Path | None = None) -> int:

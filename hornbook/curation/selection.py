@@ -22,6 +22,7 @@ from hornbook.curation.verdicts import kept, make_verdicts, not_dropped, tally, 
 
 _SHARD_BYTES = 128_000_000  # UTF-8 bytes of text in one shard of the result
 _OF_ALL = ("rules", "exact")  # verdicts of every passage, in the same shards as the documents
+_SCORES = ("edu", "self", "level", "code")
 
 
 def select_step(inputs: dict[str, Path], out: Path, config: ArmConfig) -> dict[str, Any]:
@@ -63,7 +64,7 @@ def select_step(inputs: dict[str, Path], out: Path, config: ArmConfig) -> dict[s
 
 
 def _survivors(path: Path, inputs: dict[str, Path], near: pa.Table | None, held_out: pa.Table | None) -> pa.Table:
-    """What selection needs to know of the survivors of a shard: id, source, synthetic, bytes, edu, self."""
+    """What selection needs to know of the survivors of a shard: id, source, synthetic, bytes, and their scores."""
     table = pq.read_table(path, columns=["id", "parent", "source", "kind", "text"])
     mask = kept(table["id"], *(pq.read_table(inputs[name] / path.name) for name in _OF_ALL if name in inputs))
     if "leaks" in inputs:
@@ -78,12 +79,12 @@ def _survivors(path: Path, inputs: dict[str, Path], near: pa.Table | None, held_
         "synthetic": pc.equal(table["kind"], "synthetic"),
         "bytes": pa.array(text_bytes(table["text"])),
     }
-    for name in ("edu", "self"):
+    for name in _SCORES:
         columns[name] = pa.array(np.full(len(table), np.nan, np.float32))
     if "scores" in inputs:
         scores = pq.read_table(inputs["scores"] / path.name)
         row = pc.index_in(table["id"], value_set=scores["id"])
-        for name in ("edu", "self"):
+        for name in _SCORES:
             columns[name] = scores[name].take(row).cast(pa.float32())
     return pa.table(columns).filter(pa.array(mask))
 
@@ -106,10 +107,12 @@ def _decide(table: pa.Table, order: np.ndarray, config: ArmConfig) -> list[str]:
     if config.min_self is not None:
         drop(~synthetic & ~(self_contained >= config.min_self), f"self below {config.min_self:g}")
     if config.top_share is not None:
-        best = np.lexsort((order, -np.nan_to_num(edu, nan=-1)))
+        rank = sum(weight * _numbers(table, score).astype(np.float64) for score, weight in config.rank_by.items())
+        best = np.lexsort((order, -np.nan_to_num(rank, nan=-np.inf)))
         rows = best[~synthetic[best]]
         inside = rows[_within(size[rows], config.top_share * size[rows].sum())]
-        drop(_outside(inside, ~synthetic), f"edu not in the top {100 * config.top_share:g} % of the bytes")
+        by = "edu" if set(config.rank_by) == {"edu"} else "rank by " + ", ".join(config.rank_by)
+        drop(_outside(inside, ~synthetic), f"{by} not in the top {100 * config.top_share:g} % of the bytes")
     rows = np.argsort(order, kind="stable")
     rows = rows[~synthetic[rows] & (reasons[rows] == "")]
     drop(_outside(rows[_within(size[rows], config.max_bytes)], ~synthetic), "not drawn")

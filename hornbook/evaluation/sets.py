@@ -2,7 +2,7 @@
 
 humaneval    HumanEval's canonical solutions, given their prompts: the verdict
 functions    documented functions of distributions that no recipe reads: ordinary good code
-programs, explained   neutral sets of our own, on which thresholds and shares are chosen
+programs, explained, helpers   neutral sets of our own, on which thresholds and shares are chosen
 held_out     random raw passages of held-out files: what raw training prepares for best
 """
 

@@ -30,6 +30,7 @@ SETS = {
     "held_out": "Random raw passages",
     "programs": "Neutral programs",
     "explained": "Neutral explained code",
+    "helpers": "Neutral helper functions",
 }
 REASONS_SHOWN = 8
 _TABLES = ("bpb", "curves", "multipliers")

@@ -23,10 +23,10 @@ class OptimizerConfig(Config):
     """Muon for the hidden matrices, AdamW for embedding, head and norms."""
 
     muon_lr: float = Field(default=0.01, gt=0)  # of an update whose singular values are about 1
-    muon_momentum: float = Field(default=0.95, ge=0, lt=1)
-    embedding_lr: float = Field(default=0.03, gt=0)
-    norm_lr: float = Field(default=0.01, gt=0)
-    betas: tuple[float, float] = (0.8, 0.95)
+    muon_momentum: float = Field(default=0.9, ge=0, lt=1)  # a few hundred steps have no time for more
+    embedding_lr: float = Field(default=0.04, gt=0)
+    norm_lr: float = Field(default=0.005, gt=0)
+    betas: tuple[float, float] = (0.7, 0.99)
     weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate
 
 

@@ -11,7 +11,7 @@ from hornbook.ablation.verdict import ONE_SEED, verdict, verdict_step
 from hornbook.core.documents import write_table
 from hornbook.core.errors import HornbookError
 
-SETS = ("humaneval", "programs", "explained", "held_out")
+SETS = ("humaneval", "programs", "explained", "helpers", "held_out")
 CONFIG = VerdictConfig(bootstrap=200)
 RAW = {300_000: 3.0, 600_000: 2.6, 1_200_000: 2.3, 2_400_000: 2.1}
 
@@ -56,7 +56,7 @@ def test_beyond_and_below_the_raw_curve() -> None:
 
 
 def test_the_best_arm_is_chosen_on_the_choice_sets_alone() -> None:
-    neutral, others = ("programs", "explained"), ("humaneval", "held_out")
+    neutral, others = ("programs", "explained", "helpers"), ("humaneval", "held_out")
     result = judge(
         rows("raw", RAW),
         rows("crammer", {600_000: 2.5}, sets=neutral) + rows("crammer", {600_000: 0.5}, sets=others),

@@ -175,8 +175,9 @@ def test_score_step_scores_what_both_verdicts_keep(
     out = tmp_path / "scores"
     counters = score_step(inputs, out, None)
     table = read_table(out)
-    assert table.schema.names == ["id", "edu", "self", "level"]
+    assert table.schema.names == ["id", "edu", "self", "level", "code"]
     assert table["id"].to_pylist() == list(expected)
+    assert all(0 <= share <= 1 for share in table["code"].to_pylist())
     assert table["edu"].to_pylist() == load(trained).predict(list(expected.values()))["edu"].tolist()
     assert (counters["rows_in"], counters["rows_out"]) == (40, len(expected))
 

@@ -20,6 +20,7 @@ ROWS = [
 ]
 IDS = [row["id"] for row in ROWS]
 EDU = {row["id"]: n % 50 / 10 for n, row in enumerate(ROWS)}
+LEVEL = {row["id"]: 1 + n % 3 for n, row in enumerate(ROWS)}
 
 
 def prepare(folder, rows=ROWS, count=3, dropped=None, edu=EDU):
@@ -35,7 +36,8 @@ def prepare(folder, rows=ROWS, count=3, dropped=None, edu=EDU):
     write_table(make_verdicts(members, ["near duplicate"] * len(members)), folder / "near" / "v.parquet")
     for shard in range(count):
         ids = [row["id"] for row in rows[shard::count]]
-        scores = {"edu": [edu[i] for i in ids], "self": [edu[i] / 2 for i in ids], "level": [1.0] * len(ids)}
+        scores = {"edu": [edu[i] for i in ids], "self": [edu[i] / 2 for i in ids], "level": [LEVEL[i] for i in ids]}
+        scores["code"] = [0.5] * len(ids)
         columns = {name: pa.array(values, pa.float32()) for name, values in scores.items()}
         write_table(pa.table({"id": ids, **columns}), folder / "scores" / f"p-{shard:04}.parquet")
     return inputs
@@ -112,6 +114,14 @@ def test_top_share_takes_the_best_bytes(tmp_path):
     assert "edu not in the top 10 % of the bytes" in reasons.values()
 
 
+def test_rank_by_weighs_several_scores(tmp_path):
+    settings = {"filter": "classifier", "top_share": 0.1, "rank_by": {"edu": 1, "level": -2}}
+    selected, reasons, _ = run(tmp_path / "out", prepare(tmp_path), **settings)
+    rank = {n: EDU[IDS[n]] - 2 * LEVEL[IDS[n]] for n in range(80)}
+    assert sorted(rank[n] for n in selected) == sorted(rank.values())[-8:]
+    assert "rank by edu, level not in the top 10 % of the bytes" in reasons.values()
+
+
 def test_an_arm_that_selects_nothing_says_what_to_do(tmp_path):
     inputs = prepare(tmp_path)
     with pytest.raises(HornbookError, match=r"min_edu 4\.95.*best of 80 passages has edu 4\.90.*Lower min_edu"):
@@ -132,6 +142,8 @@ def test_an_arm_that_selects_nothing_says_what_to_do(tmp_path):
         {"filter": "rules", "min_edu": 2},
         {"filter": "raw", "lessons": True},
         {"filter": "rules", "min_lesson_edu": 2},
+        {"filter": "classifier", "min_edu": 2, "rank_by": {"edu": 1}},
+        {"filter": "classifier", "top_share": 0.1, "rank_by": {"beauty": 1}},
         {"filter": "classifier", "min_edu": 6},
         {"max_bytes": 0},
         {"name": "a/b"},

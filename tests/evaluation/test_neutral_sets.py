@@ -1,4 +1,4 @@
-"""The neutral sets: well formed, and every text is a program that runs and keeps its doctests' promises."""
+"""The neutral sets: well formed, and every text that was written for them is a program that runs and keeps its doctests' promises."""
 
 import doctest
 import json
@@ -11,7 +11,8 @@ import pytest
 import hornbook.evaluation
 
 FOLDER = Path(hornbook.evaluation.__file__).parent / "neutral"
-SETS = {"programs": 80, "explained": 50}  # the least number of texts
+WRITTEN = {"programs": 80, "explained": 50}  # the least number of texts
+SETS = {**WRITTEN, "helpers": 100}
 
 
 def items(name: str) -> list[dict]:
@@ -32,7 +33,7 @@ def test_schema(name):
     assert len(rows) >= SETS[name]
     assert [row["id"] for row in rows] == [f"{name}/{i:03d}" for i in range(1, len(rows) + 1)]
     for row in rows:
-        assert set(row) == {"id", "prompt", "text"}
+        assert set(row) == {"id", "prompt", "text"} | ({"source", "path", "license"} if name == "helpers" else set())
         assert all(isinstance(value, str) for value in row.values())
         assert row["text"].strip() and row["text"].endswith("\n")
     assert len({row["prompt"] + row["text"] for row in rows}) == len(rows)
@@ -42,12 +43,17 @@ def test_what_each_set_holds():
     for row in items("programs"):
         assert "def " in row["prompt"] or "class " in row["prompt"], row["id"]
         assert '"""' in row["prompt"] and row["prompt"].endswith("\n"), row["id"]
+    notice = (FOLDER / "NOTICE").read_text()
+    for row in items("helpers"):
+        assert '"""' in row["prompt"] and 100 <= len(row["text"]) <= 700, row["id"]
+        assert row["source"] in notice and row["license"] in notice
+        compile(row["prompt"] + row["text"], row["id"], "exec")
     for row in items("explained"):
         assert row["prompt"] == "" and 300 <= len(row["text"]) <= 1500, row["id"]
         assert "#" in row["text"] or '"""' in row["text"], row["id"]
 
 
-@pytest.mark.parametrize("item", [row for name in SETS for row in items(name)], ids=lambda row: row["id"])
+@pytest.mark.parametrize("item", [row for name in WRITTEN for row in items(name)], ids=lambda row: row["id"])
 def test_runs(item, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)
     module = load(item, monkeypatch)

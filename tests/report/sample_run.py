@@ -36,6 +36,7 @@ RATES = {  # bits per byte at 0.3, 0.6, 1.2, 2.4 M tokens for raw, at 0.3 and 0.
         "textbook": (3.2, 2.95),
     },
     "programs": {"raw": (2.70, 2.42, 2.2, 2.05), "rules": (2.6, 2.35), "curated": (2.42, 2.2), "textbook": (2.4, 2.12)},
+    "helpers": {"raw": (2.4, 2.2, 2.0, 1.8), "rules": (2.4, 2.1), "curated": (2.2, 2.0), "textbook": (2.2, 1.95)},
     "explained": {"raw": (2.5, 2.2, 2.0, 1.9), "rules": (2.4, 2.12), "curated": (2.3, 2.0), "textbook": (2.2, 1.97)},
 }
 HOSTILE = "</pre><script>alert('no')</script>\x00\x1b[31m&lt;"

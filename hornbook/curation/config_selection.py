@@ -30,7 +30,7 @@ class ArmConfig(Config):
             raise ValueError("filter 'classifier' needs exactly one of min_edu and top_share")
         if self.filter != "classifier" and (chosen or self.min_self is not None):
             raise ValueError(f"min_edu, top_share and min_self need filter 'classifier', not {self.filter!r}")
-        if "rank_by" in self.model_fields_set and self.top_share is None:
+        if self.rank_by != {"edu": 1.0} and self.top_share is None:
             raise ValueError("rank_by orders what top_share cuts: give both")
         if self.filter == "raw" and self.lessons:
             raise ValueError("filter 'raw' takes found passages only; use 'rules' or 'classifier' with lessons")

@@ -31,7 +31,7 @@ def summary(run: Path) -> "Group":
         parts += ["", _token_table(steps, [judged["reference_arm"]] if judged else [])]
     if judged is not None:
         note = f" ({judged['note']})" if judged["note"] else ""
-        chosen = " and ".join(judged["choice_sets"])
+        chosen = ", ".join(judged["choice_sets"])
         parts += ["", Text(f"Best arm, chosen on {chosen}: {judged['best_arm']}{note}")]
     page = Path(run) / "report.html"
     if page.exists():

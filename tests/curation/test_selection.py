@@ -142,7 +142,7 @@ def test_an_arm_that_selects_nothing_says_what_to_do(tmp_path):
         {"filter": "rules", "min_edu": 2},
         {"filter": "raw", "lessons": True},
         {"filter": "rules", "min_lesson_edu": 2},
-        {"filter": "classifier", "min_edu": 2, "rank_by": {"edu": 1}},
+        {"filter": "classifier", "min_edu": 2, "rank_by": {"self": 1}},
         {"filter": "classifier", "top_share": 0.1, "rank_by": {"beauty": 1}},
         {"filter": "classifier", "min_edu": 6},
         {"max_bytes": 0},

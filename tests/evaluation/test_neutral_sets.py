@@ -1,4 +1,4 @@
-"""The neutral sets: well formed, and every text that was written for them is a program that runs and keeps its doctests' promises."""
+"""The neutral sets: well formed; every text written for them is a program that runs and keeps its doctests."""
 
 import doctest
 import json

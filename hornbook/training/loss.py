@@ -7,44 +7,69 @@ pass only hands the gradients on (the idea of Liger's fused linear cross-entropy
 Shapes in names: N positions, D width, V vocabulary.
 """
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
 
-CPU_CHUNK_BYTES = 4 << 20  # logits of a chunk stay in the cache
+CPU_CHUNK_BYTES = 8 << 20  # float32 logits of a chunk: about what stays in the cache
 GPU_CHUNK_BYTES = 512 << 20
+
+
+def _gradient(logits_NV: torch.Tensor, target_N1: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """-log softmax(logits)[target] in nats [N] float32, and its gradient by the logits [N, V] in their type."""
+    p_NV = torch.softmax(logits_NV.float(), dim=-1)
+    p_target_N1 = p_NV.gather(1, target_N1)
+    p_NV.scatter_(1, target_N1, p_target_N1 - 1)
+    # Underflow would make the printed loss infinite, though its gradient is right.
+    return -p_target_N1.clamp_min(1e-37).log().squeeze(1), p_NV.to(logits_NV.dtype)
+
+
+def _gradient_to_compile(logits_NV: torch.Tensor, target_N1: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same without writing in place, which a compiler turns into two passes over the logits."""
+    x_NV = logits_NV.float()
+    log_sum_N1 = torch.logsumexp(x_NV, dim=-1, keepdim=True)
+    is_target_NV = torch.arange(x_NV.shape[1], device=x_NV.device) == target_N1
+    grad_NV = ((x_NV - log_sum_N1).exp() - is_target_NV.float()).to(logits_NV.dtype)
+    return (log_sum_N1 - x_NV.gather(1, target_N1)).squeeze(1), grad_NV
+
+
+@cache
+def _compiled() -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]:
+    return torch.compile(_gradient_to_compile, dynamic=False)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor, compiled: bool
+    ) -> torch.Tensor:
         N, V = len(h_ND), len(weight_VD)
         chunk = max(1, (CPU_CHUNK_BYTES if h_ND.device.type == "cpu" else GPU_CHUNK_BYTES) // (4 * V))
+        gradient = _compiled() if compiled else _gradient
         grad_h = torch.empty_like(h_ND)
         grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32)
         loss_N = h_ND.new_empty(N, dtype=torch.float32)
         for i in range(0, N, chunk):
-            h, target = h_ND[i : i + chunk], target_N[i : i + chunk, None]
-            p_NV = torch.softmax((h @ weight_VD.T).float(), dim=-1)
-            p_target = p_NV.gather(1, target)
-            # Underflow would make the printed loss infinite, though its gradient is right.
-            loss_N[i : i + chunk] = -p_target.clamp_min(1e-37).log().squeeze(1)
-            p_NV.scatter_(1, target, p_target - 1)  # from here on: the gradient by the logits, times N
-            grad = p_NV.to(h.dtype)
+            h = h_ND[i : i + chunk]
+            loss_N[i : i + chunk], grad = gradient(h @ weight_VD.T, target_N[i : i + chunk, None])
             grad_h[i : i + chunk] = grad @ weight_VD
             grad_weight += grad.T @ h
         ctx.save_for_backward(grad_h.div_(N), grad_weight.div_(N).to(weight_VD.dtype))
         return loss_N.mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
         grad_h, grad_weight = ctx.saved_tensors
-        return grad_h * grad, grad_weight * grad, None
+        return grad_h * grad, grad_weight * grad, None, None
 
 
-def linear_cross_entropy(h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor) -> torch.Tensor:
+def linear_cross_entropy(
+    h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor, compiled: bool = False
+) -> torch.Tensor:
     """Mean of -log softmax(h @ weight.T)[target] in nats, a float32 scalar that can be differentiated once.
 
-    For training only: gradients are computed even where autograd is switched off.
+    For training only: gradients are computed even where autograd is switched off. `compiled` fuses the softmax.
     """
-    return _LinearCrossEntropy.apply(h_ND, weight_VD, target_N)
+    return _LinearCrossEntropy.apply(h_ND, weight_VD, target_N, compiled)

@@ -2,7 +2,7 @@
 
 Momentum of a hidden matrix is replaced by the nearest matrix with equal singular values before it is applied.
 Matrices of one shape are orthogonalised together in one batch, which is what makes Muon cheap at small widths
-(torch.optim.Muon goes one by one, and in bfloat16, which many CPUs only emulate). Fused projections are taken
+(torch.optim.Muon goes one by one, and always in bfloat16, which many CPUs only emulate). Fused projections are taken
 apart first: queries, keys, values, gate and up are matrices of their own.
 """
 
@@ -78,9 +78,8 @@ class Optimizer:
         grad, momentum = torch.stack(grads).float(), self._momentum[shape]
         momentum.lerp_(grad, 1 - self.config.muon_momentum)
         update = grad.lerp_(momentum, self.config.muon_momentum)  # Nesterov
-        if update.is_cuda:
-            update = update.bfloat16()
-        update = orthogonalize(update).float()
+        fast = torch.bfloat16 if update.is_cuda else self._parameters[self._pieces[shape][0][0]].dtype
+        update = orthogonalize(update.to(fast)).float()  # the iteration forgives rounding
         scale = max(1.0, rows / columns) ** 0.5  # the same change of the output for every shape
         for (name, at), piece in zip(self._pieces[shape], update, strict=True):
             master = self.masters[name][at : at + rows]

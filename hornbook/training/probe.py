@@ -51,10 +51,11 @@ def probe_step(inputs: dict[str, Path], out: Path, config: ProbeConfig) -> dict[
 def _choose_dtype(device: str, reasons: State) -> str:
     """bfloat16 where it multiplies clearly faster than float32 and adds up in more than 8 bits."""
     seconds = {}
+    n = 512 if device == "cpu" else 4096  # a GPU needs more to be busy
     for dtype in (torch.float32, torch.bfloat16):
         # Fresh ones: sums in 8 bits stop growing at 256.
-        a, b = torch.ones(512, 512, device=device, dtype=dtype), torch.ones(512, 512, device=device, dtype=dtype)
-        exact = bool((a @ b == 512).all())
+        a, b = torch.ones(n, n, device=device, dtype=dtype), torch.ones(n, n, device=device, dtype=dtype)
+        exact = bool((a @ b == n).all())
         seconds[dtype] = min(_seconds(lambda a=a, b=b: a @ b, device) for _ in range(5))
     gain = seconds[torch.float32] / seconds[torch.bfloat16]
     reasons["bfloat16"] = {"times_faster": round(gain, 2), "sums_are_exact": exact}

@@ -100,12 +100,12 @@ def build_model(shape: ModelShape, tokenizer: Tokenizer, seed: int, choices: Cho
 
 def loss_function(model: Decoder, choices: Choices) -> Callable[[torch.Tensor], torch.Tensor]:
     """Token ids [B, T + 1] -> mean loss in nats, by the model as the choices say: compiled or not."""
-    # The loss runs piece by piece through the cache; a compiler would only put the pieces together again.
+    # The loss goes piece by piece through the cache; compiled as a whole, the pieces would be put together again.
     hidden = torch.compile(model.hidden, dynamic=False) if choices.compile else model.hidden
 
     def loss(ids_BT: torch.Tensor) -> torch.Tensor:
         h_BTD = hidden(ids_BT[:, :-1].contiguous())
-        return linear_cross_entropy(h_BTD.flatten(0, 1), model.head_weight, ids_BT[:, 1:].flatten())
+        return linear_cross_entropy(h_BTD.flatten(0, 1), model.head_weight, ids_BT[:, 1:].flatten(), choices.compile)
 
     return loss
 

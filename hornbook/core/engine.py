@@ -59,11 +59,13 @@ def map_groups(
     repeated. `weights` (any unit of work) shape the progress bar. Returns the counters in group order.
     """
     out.mkdir(parents=True, exist_ok=True)
-    todo = {name: payload for name, payload in groups.items() if not _published(out, name)}
-    with Progress(label, sum((weights or {}).get(name, 1.0) for name in groups)) as bar:
-        bar.advance(sum((weights or {}).get(name, 1.0) for name in groups if name not in todo))
+    weight = {name: (weights or {}).get(name, 1.0) for name in groups}
+    # The heaviest first: workers are served in turn, so that neighbours should take equally long.
+    todo = {name: groups[name] for name in sorted(groups, key=lambda n: -weight[n]) if not _published(out, name)}
+    with Progress(label, sum(weight.values())) as bar:
+        bar.advance(sum(weight[name] for name in groups if name not in todo))
         for name in _run(function, todo, out):
-            bar.advance((weights or {}).get(name, 1.0))
+            bar.advance(weight[name])
     return [json.loads((out / f"{name}.json").read_text()) for name in groups]
 
 

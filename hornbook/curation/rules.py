@@ -77,7 +77,7 @@ def judge_files(table: pa.Table, config: FileRulesConfig) -> tuple[pa.Table, Cou
             ("repeated lines", share(m.repeated_bytes, m.solid_bytes) > config.max_repeated_line_share),
         )
     ]
-    return _verdicts(table, rules, m.bytes)
+    return _verdicts(table, rules if config.enabled else [], m.bytes)
 
 
 def judge_passages(
@@ -90,9 +90,9 @@ def judge_passages(
     held = _reasons(table, held_out) == HELD_OUT
     words = m.letters + m.foreign
     examples = m.prompts >= config.min_prompts_of_examples  # which teach, though their output may be numbers
-    rules: Rules = [(HELD_OUT, held)]
-    rules += [(f"file: {reason}", of_file == reason) for reason in sorted(set(of_file) - {""})]
-    rules += [("too short", m.visible < config.min_visible_chars)]
+    of_files: Rules = [(HELD_OUT, held)]
+    of_files += [(f"file: {reason}", of_file == reason) for reason in sorted(set(of_file) - {""})]
+    rules: Rules = [("too short", m.visible < config.min_visible_chars)]
     rules += [
         (reason, code & broken)
         for reason, broken in (
@@ -108,7 +108,7 @@ def judge_passages(
         ("few letters", ~examples & (share(words, m.visible) < config.min_letter_share)),
         ("repeated lines", share(m.repeated_bytes, m.solid_bytes) > config.max_repeated_line_share),
     ]
-    return _verdicts(table, rules, m.bytes)
+    return _verdicts(table, of_files + (rules if config.enabled else []), m.bytes)
 
 
 def _generated(texts: pa.ChunkedArray, within: int) -> np.ndarray:

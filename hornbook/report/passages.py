@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hornbook.core.documents import find_rows, read_table, shards
-from hornbook.report.results import Steps
+from hornbook.report.results import REPEAT, Steps
 
 _CANDIDATES = 40  # looked at per group, to show passages of different sources
 _SHOWN = ["id", "text", "source", "origin", "kind"]
@@ -43,7 +43,12 @@ def thresholds(steps: Steps, scores: pa.Table) -> dict[str, float]:
     found = {}
     for name, step in steps.items():
         config = step.manifest.get("config") or {}
-        if name.startswith("curation.select.") and config.get("filter") == "classifier" and shards(step.folder):
+        if (
+            name.startswith("curation.select.")
+            and not REPEAT.search(name)
+            and config.get("filter") == "classifier"
+            and shards(step.folder)
+        ):
             selected = read_table(step.folder, ["id", "kind"])
             ids = selected["id"].filter(pc.not_equal(selected["kind"], "synthetic"))
             lowest = pc.min(scores["edu"].filter(pc.is_in(scores["id"], value_set=ids))).as_py()

@@ -1,6 +1,7 @@
 """What the finished steps of a run say, as plain data: the source of results.json, the page and the summary."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ SETS = {
     "helpers": "Neutral helper functions",
 }
 REASONS_SHOWN = 8
+REPEAT = re.compile(r"\.repeat-\d+$")  # at the end of the steps of all seeds but the first
 _TABLES = ("bpb", "curves", "multipliers")
 
 
@@ -129,7 +131,7 @@ def arms(steps: Steps) -> dict[str, dict[str, Any]]:
     keys = ("tokens", "unique_tokens", "epochs", "tokens_per_second")
     found = {}
     for name, step in steps.items():
-        if name.startswith("training.") and "unique_tokens" in step.counters:
+        if name.startswith("training.") and "unique_tokens" in step.counters and not REPEAT.search(name):
             found[name.removeprefix("training.")] = {key: step.counters.get(key) for key in keys}
     return found
 
@@ -158,6 +160,8 @@ def way(steps: Steps) -> list[dict[str, Any]]:
     for step in steps.values():
         counters, station = step.counters, step.name.partition(".")[0]
         if station not in ("corpus", "synthesis", "curation") or not {"rows_out", "kept"} & set(counters):
+            continue
+        if REPEAT.search(step.name):
             continue
         row = {key: counters.get(key) for key in ("rows_in", "rows_out", "bytes_in", "bytes_out")}
         row["name"] = step.name

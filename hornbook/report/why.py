@@ -72,7 +72,8 @@ def _about(document: dict[str, Any]) -> list[str]:
     text, meta = document["text"], json.loads(document["meta"] or "{}")
     size = f"{text.count(chr(10)) + 1} lines, {len(text.encode()):,} bytes"
     what = "passage" if document["parent"] else "file"
-    details = ", ".join(f"{key} {value}" for key, value in meta.items() if isinstance(value, str | int | float))
+    short = {key: value for key, value in meta.items() if isinstance(value, str | int | float) and key != "tests"}
+    details = ", ".join(f"{key} {value}" for key, value in short.items())
     return [
         f"{what} {document['id']}",
         f"  from      {document['source']}, {document['origin']}"

@@ -1,0 +1,61 @@
+"""The plan: arms are differences from one recipe, and what they have in common is one step."""
+
+from pathlib import Path
+
+import pytest
+
+from hornbook.core.errors import HornbookError
+from hornbook.plan import plan
+from hornbook.recipe import load_recipe
+from tests.miniature import RECIPE, write_labels
+
+
+def steps(folder: Path, arms: str = "", seeds: int = 1) -> dict:
+    """Steps by name of the miniature recipe with more arms."""
+    (folder / "home" / "code").mkdir(parents=True, exist_ok=True)
+    (folder / "home" / "code" / "a.py").write_text("def one():\n    return 1\n")
+    write_labels(folder)
+    text = RECIPE.replace("tokenization:", f"{arms}tokenization:")
+    text = text.replace("ablation: {", f"ablation: {{seeds: {seeds}, ")
+    (folder / "recipe.yaml").write_text(text)
+    return {step.name: step for step in plan(load_recipe(folder / "recipe.yaml"))}
+
+
+def arm(name: str, curation: str) -> str:
+    return f"  - {{name: {name}, filter: classifier, top_share: 0.3, curation: {curation}}}\n"
+
+
+def test_an_arm_that_switches_a_step_off_has_its_own_steps_from_there_on(tmp_path):
+    base, more = steps(tmp_path), steps(tmp_path, arm("unruly", "{passage_rules: {enabled: false}}"))
+    own = {name for name in more.keys() - base.keys() if "unruly" in name}
+    assert {"curation.passage_rules.unruly", "curation.scores.unruly", "training.unruly"} <= own
+    assert not any(name.startswith(("corpus.", "curation.file_rules", "curation.classifier")) for name in own)
+    assert more["curation.select.unruly"].inputs["scores"] is more["curation.scores.unruly"]
+    assert more["curation.select.curated"].inputs["scores"] is more["curation.scores"]
+
+
+def test_an_arm_without_near_duplicates_or_decontamination_is_selected_without_them(tmp_path):
+    arms = arm("near", "{near_duplicates: {enabled: false}}") + arm("leaky", "{decontamination: {enabled: false}}")
+    found = steps(tmp_path, arms)
+    assert set(found["curation.select.near"].inputs) == {"documents", "rules", "exact", "leaks", "scores"}
+    assert set(found["curation.select.leaky"].inputs) == {"documents", "rules", "exact", "near", "scores"}
+
+
+def test_repeats_draw_and_train_anew_and_share_everything_else(tmp_path):
+    once, thrice = steps(tmp_path), steps(tmp_path, seeds=3)
+    again = {name.removesuffix(".repeat-2") for name in thrice if name.endswith(".repeat-2")}
+    stations = {name.rpartition(".")[0] for name in again}
+    assert stations == {"curation.select", "tokenization", "training", "evaluation"}
+    assert len(thrice) == len(once) + 2 * len(again)
+    seeds = [thrice[f"training.raw{end}"].config.seed for end in ("", ".repeat-1", ".repeat-2")]
+    assert seeds == [0, 1, 2]
+    assert len(thrice["ablation.verdict"].inputs) == 3 * len(once["ablation.verdict"].inputs)
+
+
+@pytest.mark.parametrize(
+    ("curation", "message"),
+    [("{near_dups: {enabled: false}}", "near_dups"), ("{near_duplicates: {bands: 0}}", "near_duplicates.bands")],
+)
+def test_a_difference_that_cannot_be_is_an_error_that_names_it(tmp_path, curation, message):
+    with pytest.raises(HornbookError, match=message):
+        steps(tmp_path, arm("odd", curation))

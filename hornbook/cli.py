@@ -18,6 +18,7 @@ Examples:
   hornbook run recipes/laptop-python.yaml      from raw files to the report
   hornbook init mine --source ~/code           a recipe for your own files
   hornbook run mine/recipe.yaml --until curation.scores
+  hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3
   hornbook complete "def fibonacci(n):"
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
   hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
@@ -47,6 +48,23 @@ def run(
     from hornbook.run import run_recipe
 
     run_recipe(recipe, folder, until)
+
+
+@app.command()
+def compare(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    arms: Annotated[
+        str | None, typer.Option(help="Arms by name, divided by commas; or auto: leave each data decision out.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How often every arm is drawn and trained.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>-compare].")
+    ] = None,
+) -> None:
+    """What did each data decision bring? Example: hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3"""
+    from hornbook.compare import compare as run_arms
+
+    run_arms(recipe, arms, seeds, folder)
 
 
 @app.command()

@@ -27,16 +27,20 @@ def run_recipe(path: Path, folder: Path | None = None, until: str | None = None)
     Raises HornbookError for anything wrong with the recipe, its sources or the machine.
     """
     recipe = load_recipe(path)
-    run = Path(folder or Path("runs") / recipe.name)
+    walk(recipe, Path(folder or Path("runs") / recipe.name), Path(path).read_text(), until)
+
+
+def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None:
+    """Bring the steps of a recipe up to date in the folder `run`; `text` is the recipe as it is kept there."""
     steps = plan(recipe)
     names = [step.name for step in steps]
     if until is not None and until not in names:
-        raise HornbookError(f"{path} has no step {until!r}.", f"Its steps are {', '.join(names)}.")
+        raise HornbookError(f"The recipe {recipe.name} has no step {until!r}.", f"Its steps are {', '.join(names)}.")
     steps = steps[: names.index(until) + 1] if until else steps
 
     started, fresh = time.monotonic(), 0
     with _lock(run):
-        atomic_write(run / "recipe.yaml", Path(path).read_bytes())
+        atomic_write(run / "recipe.yaml", text)
         atomic_write(run / PLAN, json.dumps(names))
         print(f"{recipe.name}: {len(steps)} steps in {run}", flush=True)
         for done in execute(steps, run):

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import isotonic_regression
 
 CONFIDENCE = 0.95
 _EQUAL = 1 + 1e-12  # equal sums may differ in their last bits
@@ -62,13 +63,21 @@ def resampled_bits_per_byte(
     return point_C, sums_BC / (text_weights_BN @ bytes_N)[:, None]
 
 
+def falling(curve_BK: np.ndarray) -> np.ndarray:
+    """The closest curves [B, K] that never rise with more tokens (isotonic regression, Barlow et al. 1972)."""
+    fitted_BK = curve_BK.copy()
+    for row in np.flatnonzero((np.diff(curve_BK, axis=1) > 0).any(axis=1)):
+        fitted_BK[row] = isotonic_regression(curve_BK[row], increasing=False).x
+    return fitted_BK
+
+
 def tokens_to_match(budgets_K: np.ndarray, curve_BK: np.ndarray, target_B: np.ndarray) -> np.ndarray:
     """Fewest tokens [B] at which each curve is as low as its target.
 
-    A curve is linear in log tokens between its budgets (ascending). 0 where it is there at the smallest budget
-    already, inf where it is not there at the largest. Taking the first crossing makes a noisy curve monotone,
-    and errs in favour of the curve, never of the arm that is measured against it.
+    A curve is made monotone, and is linear in log tokens between its budgets (ascending). 0 where it is there at the
+    smallest budget already, inf where it is not there at the largest.
     """
+    curve_BK = falling(curve_BK)
     reached_BK = curve_BK <= target_B[:, None] * _EQUAL
     k_B = np.where(reached_BK.any(axis=1), reached_BK.argmax(axis=1), len(budgets_K))
     inner_B = (k_B > 0) & (k_B < len(budgets_K))

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hornbook.ablation.config import VerdictConfig
+from hornbook.ablation.difference import paired_difference
 from hornbook.ablation.multiplier import interval, multiplier, resampled_bits_per_byte
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
@@ -54,7 +55,8 @@ def verdict(table: pa.Table, config: VerdictConfig) -> dict[str, Any]:
     """The verdict as plain data. `table`: arm, budget, seed, set, id, bits, bytes; one row per text and model.
 
     `bpb` has a row per set, arm, budget and seed; `curves` the same averaged over seeds; `multipliers` a row
-    per set and arm; `choice` the mean bits per byte over the choice sets that named the `best_arm`.
+    per set and arm; `differences` a row per set and arm, against the base arm; `choice` the mean bits per byte over
+    the choice sets that named the `best_arm`.
     """
     names = list(dict.fromkeys(table["set"].to_pylist()))
     for name in (config.verdict_set, *config.choice_sets):
@@ -63,7 +65,7 @@ def verdict(table: pa.Table, config: VerdictConfig) -> dict[str, Any]:
                 f"No arm was evaluated on the set {name!r}, only on {', '.join(names) or 'nothing'}.",
                 "Correct verdict_set or choice_sets in the recipe.",
             )
-    bpb, curves, multipliers, sets = [], [], [], {}
+    bpb, curves, multipliers, differences, sets = [], [], [], [], {}
     for name in names:
         bits = _set_bits(table, name)
         _check_cells(bits, config)
@@ -76,6 +78,7 @@ def verdict(table: pa.Table, config: VerdictConfig) -> dict[str, Any]:
             for cell, point, samples in zip(bits.cells, point_C, samples_BC.T, strict=True)
         ]
         multipliers += _multipliers(bits, point_C, samples_BC, config)
+        differences += _differences(bits, config, rng)
     choice = {
         arm: float(np.mean([_at_reference(curves, name, arm, config) for name in config.choice_sets]))
         for arm in dict.fromkeys(row["arm"] for row in curves)
@@ -93,6 +96,7 @@ def verdict(table: pa.Table, config: VerdictConfig) -> dict[str, Any]:
         "bootstrap": config.bootstrap,
         "sets": sets,
         "multipliers": multipliers,
+        "differences": differences,
         "curves": curves,
         "bpb": bpb,
     }
@@ -176,6 +180,19 @@ def _multipliers(
         if arm != config.reference_arm and budget == config.reference_budget:
             found = multiplier(budgets_K, budget, curve, (point_C[index], samples_BC[:, index]))
             rows.append({"set": bits.name, "arm": arm, **found.as_dict()})
+    return rows
+
+
+def _differences(bits: SetBits, config: VerdictConfig, rng: np.random.Generator) -> list[dict[str, Any]]:
+    """One row per arm but the base arm: paired differences at the reference budget."""
+    at = {arm: index for index, (arm, budget) in enumerate(bits.cells) if budget == config.reference_budget}
+    base = config.base_arm or list(at)[-1]
+    rows = []
+    for arm, cell in at.items():
+        if arm != base:
+            pair = (bits.bits_SNC[:, :, cell], bits.bits_SNC[:, :, at[base]])
+            found = paired_difference(*pair, bits.bytes_N, config.bootstrap, rng)
+            rows.append({"set": bits.name, "arm": arm, "base": base, **found.as_dict()})
     return rows
 
 

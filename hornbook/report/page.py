@@ -27,6 +27,7 @@ from hornbook.report.results import (
     versions,
     way,
 )
+from hornbook.report.summary import decision
 
 TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST = 4000  # characters of a text on the page
@@ -79,6 +80,7 @@ def render(steps: Steps, config: ReportConfig) -> str:
         "short": plots.short_number,
         "times": lambda text: text.replace("x [", "× [").replace(">= ", "≥\u00a0").replace("<= ", "≤\u00a0"),
         "percent": percent,
+        "decision": decision,
         "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
     }
     scores = score_table(steps)
@@ -126,8 +128,17 @@ def _verdict(judged: dict[str, Any], config: ReportConfig) -> dict[str, Any]:
         "curves_svg": {
             name: plots.learning_curves(judged, name, names) for name in config.sets if name in judged["sets"]
         },
+        "against": _against(judged),
         "lowest": {name: min(table[name, arm]["bpb"] for arm in names) for name in sets},
     }
+
+
+def _against(judged: dict[str, Any]) -> dict[str, Any] | None:
+    """The paired differences by arm and set."""
+    rows: dict[str, dict[str, Any]] = {}
+    for row in judged.get("differences", []):
+        rows.setdefault(row["arm"], {})[row["set"]] = row
+    return {"base": judged["differences"][0]["base"], "rows": rows} if rows else None
 
 
 class _Scale:

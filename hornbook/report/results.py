@@ -35,7 +35,7 @@ SETS = {
 }
 REASONS_SHOWN = 8
 REPEAT = re.compile(r"\.repeat-\d+$")  # at the end of the steps of all seeds but the first
-_TABLES = ("bpb", "curves", "multipliers")
+_TABLES = ("bpb", "curves", "multipliers", "differences")
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,7 @@ def results(steps: Steps) -> dict[str, Any]:
             name: {row["arm"]: row for row in judged["multipliers"] if row["set"] == name}
             for name in judged.get("sets", {})
         },
+        "differences": judged.get("differences", []),
         "bits_per_byte": judged.get("bpb", []),
         "bits_per_byte_mean_of_seeds": judged.get("curves", []),
         "classifier": classifier(steps),

@@ -27,6 +27,8 @@ def summary(run: Path) -> "Group":
     parts: list[Any] = []
     if judged is not None:
         parts.append(_verdict_table(judged))
+        if judged.get("differences"):
+            parts += ["", _difference_table(judged)]
     if arms(steps):
         parts += ["", _token_table(steps, [judged["reference_arm"]] if judged else [])]
     if judged is not None:
@@ -58,6 +60,29 @@ def _verdict_table(judged: dict[str, Any]) -> "Table":
         values = [f"{cells[arm, name]:.3f}" if (arm, name) in cells else "" for name in names]
         table.add_row(arm, times.get(arm, "1").replace("[", "\\["), *values, style=style)
     return table
+
+
+def _difference_table(judged: dict[str, Any]) -> "Table":
+    """A row per arm: how much worse or better than the base arm on the set of the verdict, and if that is decided."""
+    from rich.table import Table
+
+    rows = [row for row in judged["differences"] if row["set"] == judged["verdict_set"]]
+    title = f"Bits per byte on {judged['verdict_set']} against {rows[0]['base']} (above 0: worse)"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("arm", "difference, 95 %", "p", "decided"):
+        table.add_column(name, justify="left" if name in ("arm", "decided") else "right")
+    for row in rows:
+        interval = f"{row['value']:+.3f} \\[{row['low']:+.3f}, {row['high']:+.3f}]"
+        table.add_row(row["arm"], interval, f"{row['p']:.3f}", decision(row))
+    return table
+
+
+def decision(row: dict[str, Any]) -> str:
+    """Whether a difference is decided, and if not, what would decide it."""
+    if row["decided"]:
+        return "worse" if row["value"] > 0 else "better"
+    ways = [f"{row[unit]:,} {unit}" for unit in ("seeds", "texts") if row[unit]]
+    return f"no: it would take {' or '.join(ways)}" if ways else "no, and it is too small to be worth more runs"
 
 
 def _token_table(steps: Steps, first: Iterable[str]) -> "Table":

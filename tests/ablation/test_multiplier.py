@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.ablation.multiplier import (
+    falling,
     interval,
     multiplier,
     resampled_bits_per_byte,
@@ -40,10 +41,18 @@ def test_outside_of_the_curve_there_are_only_bounds() -> None:
     assert at(3.1) == at(3.0) == 0
 
 
-def test_a_bump_in_the_curve_counts_in_favour_of_the_curve() -> None:
+def test_a_bump_in_the_curve_is_levelled() -> None:
     bumpy = np.array([3.0, 2.3, 2.6, 2.1])
-    assert at(2.3, bumpy) == pytest.approx(600_000)
-    assert at(2.4, bumpy) < 600_000
+    assert falling(bumpy[None])[0] == pytest.approx([3.0, 2.45, 2.45, 2.1])
+    assert at(2.45, bumpy) == pytest.approx(600_000)
+    assert 1_200_000 < at(2.3, bumpy) < 2_400_000
+
+
+@given(st.lists(st.floats(0.5, 5.0), min_size=4, max_size=4).map(np.array))
+def test_a_levelled_curve_never_rises_and_keeps_its_mean(curve: np.ndarray) -> None:
+    fitted = falling(curve[None])[0]
+    assert (np.diff(fitted) <= 1e-12).all()
+    assert fitted.mean() == pytest.approx(curve.mean())
 
 
 def test_one_budget_gives_bounds() -> None:

@@ -1,0 +1,111 @@
+"""The thesis over five seeds: how many times more raw tokens is better data worth? Table and picture of the README.
+
+The laptop recipe with a longer curve of the raw arm, and every arm drawn and trained once per seed. What is there
+already is not run again, so that more seeds can be added later. About 40 minutes on two cores.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import yaml
+from record import record
+
+from hornbook.core.documents import atomic_write
+from hornbook.recipe import Recipe, load_recipe
+from hornbook.report.plots import learning_curves
+from hornbook.report.summary import decision
+from hornbook.run import walk
+
+ROOT = Path(__file__).parent.parent
+RUN = ROOT / "runs" / "thesis"
+RAW_BUDGETS = (300_000, 600_000, 1_200_000, 2_400_000, 4_800_000)
+RAW_BYTES = 24_000_000  # so that the largest budget is less than one epoch
+SETS = {
+    "humaneval": "HumanEval",
+    "functions": "unseen packages",
+    "held_out": "raw passages",
+    "programs": "programs",
+    "explained": "explained",
+    "helpers": "helpers",
+}
+
+
+def thesis(seeds: int) -> Recipe:
+    """The laptop recipe with a longer raw curve, other arms at the reference budget only, and several seeds."""
+    recipe = load_recipe(ROOT / "recipes" / "laptop-python.yaml")
+    ablation = recipe.ablation.model_copy(update={"seeds": seeds, "base_arm": "curated"})
+    arms = []
+    for arm in recipe.arms:
+        raw = arm.name == ablation.reference_arm
+        longer = {"budgets": RAW_BUDGETS, "max_bytes": RAW_BYTES}
+        arms.append(arm.model_copy(update=longer if raw else {"budgets": (ablation.reference_budget,)}))
+    return recipe.model_copy(update={"arms": tuple(arms), "ablation": ablation})
+
+
+def table(judged: dict, arms: list[str]) -> str:
+    """Markdown: an arm a row, the multiplier, and bits per byte at the reference budget on every set."""
+    budget = judged["reference_budget"]
+    bits = {(row["set"], row["arm"]): row["bpb"] for row in judged["curves"] if row["budget"] == budget}
+    times = {row["arm"]: row["text"] for row in judged["multipliers"] if row["set"] == judged["verdict_set"]}
+    lines = ["| arm | worth in raw tokens [95 %] | " + " | ".join(SETS.values()) + " |", "|---" * (len(SETS) + 2) + "|"]
+    for arm in arms:
+        cells = " | ".join(f"{bits[name, arm]:.3f}" for name in SETS)
+        lines.append(f"| {arm} | {times.get(arm, '1')} | {cells} |")
+    return "\n".join(lines)
+
+
+def details(judged: dict, arms: list[str]) -> str:
+    """Markdown: the raw curve, the multiplier on every set, and every arm against the base arm."""
+    raw = judged["reference_arm"]
+    curve = {(row["set"], row["budget"]): row["bpb"] for row in judged["curves"] if row["arm"] == raw}
+    lines = [
+        "",
+        f"The {raw} curve:",
+        "",
+        "| tokens | " + " | ".join(SETS.values()) + " |",
+        "|---" * (len(SETS) + 1) + "|",
+    ]
+    for budget in sorted({budget for _, budget in curve}):
+        lines.append(f"| {budget:,} | " + " | ".join(f"{curve[name, budget]:.3f}" for name in SETS) + " |")
+    lines += ["", f"Worth in {raw} tokens by set:", "", "| arm | " + " | ".join(SETS.values()) + " |"]
+    lines.append("|---" * (len(SETS) + 1) + "|")
+    times = {(row["set"], row["arm"]): row["text"] for row in judged["multipliers"]}
+    lines += [f"| {arm} | " + " | ".join(times[name, arm] for name in SETS) + " |" for arm in arms if arm != raw]
+    against = {(row["set"], row["arm"]): row for row in judged["differences"]}
+    base = judged["differences"][0]["base"]
+    lines += ["", f"Bits per byte against {base} (above 0: worse):", "", "| arm | set | difference [95 %] | decided |"]
+    lines.append("|---|---|---|---|")
+    for (name, arm), row in against.items():
+        lines.append(
+            f"| {arm} | {SETS[name]} | {row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] | {decision(row)} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    seeds = parser.parse_args().seeds
+    recipe = thesis(seeds)
+    walk(recipe, RUN, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    judged = json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text())
+    arms = [arm.name for arm in recipe.arms]
+    model = recipe.training.model
+    text = (
+        f"Bits per byte at {judged['reference_budget']:,} tokens (lower is better), and how many times more raw tokens "
+        f"do as well on HumanEval. {seeds} seeds; every arm the same model, {model.hidden_size} wide, "
+        f"{model.num_hidden_layers} layers.\n\n{table(judged, arms)}"
+    )
+    record("The thesis", text + "\n" + details(judged, arms))
+    readme = ROOT / "README.md"
+    block = f"<!-- verdict -->\n{text}\n<!-- /verdict -->"
+    atomic_write(
+        readme, re.sub(r"<!-- verdict -->.*<!-- /verdict -->", lambda _: block, readme.read_text(), flags=re.S)
+    )
+    atomic_write(ROOT / "docs" / "learning-curves.svg", learning_curves(judged, judged["verdict_set"], arms))
+
+
+if __name__ == "__main__":
+    main()

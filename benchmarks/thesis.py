@@ -9,14 +9,13 @@ import json
 import re
 from pathlib import Path
 
-import yaml
 from record import record
 
+from hornbook.compare import run_arms
 from hornbook.core.documents import atomic_write
 from hornbook.recipe import Recipe, load_recipe
-from hornbook.report.plots import learning_curves
+from hornbook.report.plots import learning_curves, standalone
 from hornbook.report.summary import decision
-from hornbook.run import walk
 
 ROOT = Path(__file__).parent.parent
 RUN = ROOT / "runs" / "thesis"
@@ -89,7 +88,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     seeds = parser.parse_args().seeds
     recipe = thesis(seeds)
-    walk(recipe, RUN, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False))
+    run_arms(recipe, RUN)
     judged = json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text())
     arms = [arm.name for arm in recipe.arms]
     model = recipe.training.model
@@ -104,7 +103,8 @@ def main() -> None:
     atomic_write(
         readme, re.sub(r"<!-- verdict -->.*<!-- /verdict -->", lambda _: block, readme.read_text(), flags=re.S)
     )
-    atomic_write(ROOT / "docs" / "learning-curves.svg", learning_curves(judged, judged["verdict_set"], arms))
+    picture = standalone(learning_curves(judged, judged["verdict_set"], arms), arms)
+    atomic_write(ROOT / "docs" / "learning-curves.svg", picture)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,22 @@ def compare(
 
 
 @app.command()
+def sweep(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    arm: Annotated[str, typer.Argument(help="Name of an arm.")],
+    setting: Annotated[str, typer.Argument(help="A number of the arm and its values: name=value,value,...")],
+    seeds: Annotated[int | None, typer.Option(min=1, help="How often every value is drawn and trained.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>-<setting>].")
+    ] = None,
+) -> None:
+    """Sweep a number of an arm. Example: hornbook sweep recipes/laptop-python.yaml textbook lesson_share=0,0.3,0.6"""
+    from hornbook.compare import sweep as run_sweep
+
+    run_sweep(recipe, arm, setting, seeds, folder)
+
+
+@app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make; the recipe goes into it.")],
     source: Annotated[Path, typer.Option(help="Folder with .py, .md, .rst or .txt files.")],

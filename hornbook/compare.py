@@ -4,11 +4,13 @@ from pathlib import Path
 
 import yaml
 
+from hornbook.ablation.config import SweepConfig
 from hornbook.core.errors import HornbookError
 from hornbook.recipe import Arm, Recipe, load_recipe
 from hornbook.run import walk
 
 AUTO = "auto"
+_NUMBERS = ("top_share", "min_edu", "min_self", "max_bytes", "lesson_share", "min_lesson_edu")
 SWITCHES = ("file_rules", "passage_rules", "exact_duplicates", "near_duplicates", "decontamination")
 
 
@@ -23,10 +25,24 @@ def compare(path: Path, arms: str | None = None, seeds: int | None = None, folde
         recipe = leave_one_out(recipe)
     elif arms:
         recipe = with_arms(recipe, [name.strip() for name in arms.split(",")])
+    run_arms(recipe, folder or Path("runs") / f"{recipe.name}-compare", seeds)
+
+
+def sweep(path: Path, arm: str, setting: str, seeds: int | None = None, folder: Path | None = None) -> None:
+    """Run one arm with several values of a setting, `name=value,value,...`, and plot what they bring.
+
+    `folder` is runs/<name>-<setting> unless given. Raises HornbookError for arms and settings that are not there.
+    """
+    recipe = swept(load_recipe(path), arm, setting)
+    name = setting.partition("=")[0].replace("_", "-")
+    run_arms(recipe, folder or Path("runs") / f"{recipe.name}-{name}", seeds)
+
+
+def run_arms(recipe: Recipe, folder: Path, seeds: int | None = None) -> None:
+    """Run a recipe that was put together here; it is kept beside its results."""
     if seeds:
         recipe = recipe.model_copy(update={"ablation": recipe.ablation.model_copy(update={"seeds": seeds})})
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    walk(recipe, folder or Path("runs") / f"{recipe.name}-compare", text)
+    walk(recipe, folder, yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
 
 
 def with_arms(recipe: Recipe, names: list[str]) -> Recipe:
@@ -72,6 +88,28 @@ def leave_one_out(recipe: Recipe) -> Recipe:
             "ablation": ablation.model_copy(update={"base_arm": base.name}),
         }
     )
+
+
+def swept(recipe: Recipe, arm: str, setting: str) -> Recipe:
+    """The reference arm, and one arm with every value of `name=value,value,...`, at the reference budget."""
+    name, _, given = setting.partition("=")
+    by_name = {known.name: known for known in recipe.arms}
+    if arm not in by_name:
+        raise HornbookError(f"The recipe has no arm {arm}.", f"Its arms are {', '.join(by_name)}.")
+    if name not in _NUMBERS:
+        raise HornbookError(f"An arm has no number {name!r} to sweep.", f"These are: {', '.join(_NUMBERS)}.")
+    arms, values = [], {}
+    for text in given.split(","):
+        try:
+            value = yaml.safe_load(text)
+            own = {**dict(by_name[arm]), name: value, "name": f"{arm}-{text.strip()}"}
+            arms.append(Arm(**{**own, "budgets": (recipe.ablation.reference_budget,)}))
+            values[arms[-1].name] = float(value)
+        except (ValueError, TypeError) as error:
+            raise HornbookError(f"{name} cannot be {text.strip()!r}.", "Give numbers divided by commas.") from error
+    sweep = SweepConfig(setting=name, values=values)
+    ablation = recipe.ablation.model_copy(update={"sweep": sweep, "base_arm": arms[0].name})
+    return recipe.model_copy(update={"arms": (by_name[ablation.reference_arm], *arms), "ablation": ablation})
 
 
 def _without(base: Arm, what: str, **changes: object) -> Arm:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hornbook.compare import leave_one_out, with_arms
+from hornbook.compare import leave_one_out, swept, with_arms
 from hornbook.core.errors import HornbookError
 from hornbook.recipe import Recipe, load_recipe
 from tests.miniature import hornbook
@@ -57,3 +57,36 @@ def test_compare_runs_the_arms_over_seeds_and_tells_what_is_decided(workspace):
     assert "Against textbook" in page and "2 seeds" in page
     again = hornbook(*command, cwd=workspace)
     assert "Nothing to do" in again.stdout
+
+
+def test_a_sweep_is_one_arm_with_several_values(recipe):
+    found = swept(recipe, "textbook", "lesson_share=0, 0.25,0.5")
+    assert [arm.name for arm in found.arms] == ["raw", "textbook-0", "textbook-0.25", "textbook-0.5"]
+    assert [arm.lesson_share for arm in found.arms[1:]] == [0, 0.25, 0.5]
+    assert found.ablation.sweep.values == {"textbook-0": 0, "textbook-0.25": 0.25, "textbook-0.5": 0.5}
+    Recipe(**found.model_dump())
+
+
+@pytest.mark.parametrize(
+    ("arm", "setting", "message"),
+    [
+        ("textbok", "lesson_share=0,1", "no arm textbok"),
+        ("textbook", "lesson_shar=0,1", "no number 'lesson_shar'.*lesson_share"),
+        ("textbook", "lesson_share=0,much", "cannot be 'much'"),
+        ("curated", "top_share=0.1,7", "cannot be '7'"),
+    ],
+)
+def test_a_sweep_of_what_is_not_there_is_a_clear_error(recipe, arm, setting, message):
+    with pytest.raises(HornbookError, match=message):
+        swept(recipe, arm, setting)
+
+
+def test_sweep_draws_a_plot_per_set(workspace):
+    command = ("sweep", "recipe.yaml", "curated", "top_share=0.1,0.5", "--run", "swept")
+    done = hornbook(*command, cwd=workspace)
+    assert done.returncode == 0, done.stderr
+    page = (workspace / "swept" / "report.html").read_text()
+    assert 'id="sweep"' in page and "humaneval by top_share. 0.1:" in page
+    results = json.loads((workspace / "swept" / "results.json").read_text())
+    assert results["comparison"]["sweep"]["values"] == {"curated-0.1": 0.1, "curated-0.5": 0.5}
+    assert results["arms"]["curated-0.1"]["epochs"]["corpus"] > results["arms"]["curated-0.5"]["epochs"]["corpus"]

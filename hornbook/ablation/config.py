@@ -7,6 +7,13 @@ from pydantic import Field, model_validator
 from hornbook.core.config import Config
 
 
+class SweepConfig(Config):
+    """Arms that differ in one number, so that their results are a curve."""
+
+    setting: str  # of an arm, such as top_share
+    values: dict[str, float]  # by arm
+
+
 class VerdictConfig(Config):
     """Which arm is the yardstick, which set decides, and how the intervals are made.
 
@@ -18,6 +25,7 @@ class VerdictConfig(Config):
     reference_budget: int = Field(default=600_000, gt=0)  # tokens; every arm is trained on that many
     verdict_set: str = "humaneval"
     choice_sets: tuple[str, ...] = Field(default=("programs", "explained", "helpers"), min_length=1)
+    sweep: SweepConfig | None = None
     bootstrap: int = Field(default=2000, ge=100, le=100_000)  # resamples behind every interval
     seeds: int = Field(default=1, ge=1, le=100)  # times that every arm is drawn, ordered and trained
     seed: int = Field(default=0, ge=0)  # of the resamples

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from hornbook.ablation.multiplier import CONFIDENCE, interval
+from hornbook.ablation.multiplier import CONFIDENCE, interval, seed_weights
 
 POWER = 0.8
 # Standard errors that a difference must have to be found with this power at this confidence.
@@ -50,9 +50,8 @@ def paired_difference(
     S, N = delta_SN.shape
     value = float(delta_SN.mean(axis=0).sum() / bytes_N.sum())
     text_weights_BN = rng.multinomial(N, np.full(N, 1 / N), size=resamples).astype(np.float64)
-    seed_weights_BS = rng.multinomial(S, np.full(S, 1 / S), size=resamples) / S
     per_seed_BS = (text_weights_BN @ delta_SN.T) / (text_weights_BN @ bytes_N)[:, None]
-    samples_B = (per_seed_BS * seed_weights_BS).sum(axis=1)
+    samples_B = (per_seed_BS * seed_weights(S, resamples, rng)).sum(axis=1)
     low, high = interval(samples_B)
     wrong = min(np.mean(samples_B >= 0), np.mean(samples_B <= 0))
     p = min(1.0, 2 * max(float(wrong), 1 / resamples))

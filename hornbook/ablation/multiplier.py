@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.stats import norm
+from scipy.stats import t as student
 
 CONFIDENCE = 0.95
 _EQUAL = 1 + 1e-12  # equal sums may differ in their last bits
@@ -51,16 +53,30 @@ def resampled_bits_per_byte(
 
     Each sample draws N texts with replacement, the same ones for every cell, so that arms stay paired
     (Koehn 2004, "Statistical significance tests for machine translation evaluation"). With several seeds, each
-    sample also draws S of them, again the same ones for every cell. Seeds are averaged.
+    sample also draws S of them, again the same ones for every cell (see `seed_weights`). Seeds are averaged.
     """
     seeds, texts, _ = bits_SNC.shape
     text_weights_BN = rng.multinomial(texts, np.full(texts, 1 / texts), size=resamples).astype(np.float64)
-    seed_weights_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    seed_weights_BS = seed_weights(seeds, resamples, rng)
     sums_BC = np.zeros((resamples, bits_SNC.shape[2]))
     for weights_B, bits_NC in zip(seed_weights_BS.T, bits_SNC, strict=True):
         sums_BC += weights_B[:, None] * (text_weights_BN @ bits_NC)
     point_C = bits_SNC.mean(axis=0).sum(axis=0) / bytes_N.sum()
     return point_C, sums_BC / (text_weights_BN @ bytes_N)[:, None]
+
+
+def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Weights [B, S] of S seeds in each resample; a row adds up to 1.
+
+    A plain bootstrap of a handful is far too sure of itself. So what a draw differs from equal weights is widened
+    to the interval of Student (1908) for a mean of S: by sqrt(S / (S - 1)) and by the ratio of the quantiles.
+    """
+    drawn_BS = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
+    if seeds == 1:
+        return drawn_BS
+    tail = (1 + CONFIDENCE) / 2
+    widen = np.sqrt(seeds / (seeds - 1)) * student.ppf(tail, seeds - 1) / norm.ppf(tail)
+    return 1 / seeds + widen * (drawn_BS - 1 / seeds)
 
 
 def falling(curve_BK: np.ndarray) -> np.ndarray:

@@ -94,6 +94,7 @@ def verdict(table: pa.Table, config: VerdictConfig) -> dict[str, Any]:
         "seeds": seeds,
         "note": ONE_SEED if len(seeds) == 1 else "",
         "bootstrap": config.bootstrap,
+        "sweep": config.sweep.model_dump() if config.sweep else None,
         "sets": sets,
         "multipliers": multipliers,
         "differences": differences,

@@ -12,7 +12,7 @@ Score = Literal["edu", "self", "level", "code"]  # columns of curation.scores
 class ArmConfig(Config):
     """One arm of the comparison. Lessons are passages of kind `synthetic`; all other passages count as found."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9.-]*$")
     filter: Literal["raw", "rules", "classifier"] = "raw"
     min_edu: float | None = Field(None, ge=0, le=5)  # least educational value of a found passage (classifier only)
     top_share: float | None = Field(None, gt=0, le=1)  # or: this share of the bytes, the best first ...

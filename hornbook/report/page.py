@@ -129,6 +129,7 @@ def _verdict(judged: dict[str, Any], config: ReportConfig) -> dict[str, Any]:
             name: plots.learning_curves(judged, name, names) for name in config.sets if name in judged["sets"]
         },
         "against": _against(judged),
+        "sweep_svg": {name: plots.sweep(judged, name) for name in sets} if judged.get("sweep") else {},
         "lowest": {name: min(table[name, arm]["bpb"] for arm in names) for name in sets},
     }
 

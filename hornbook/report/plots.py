@@ -6,6 +6,8 @@ Matplotlib draws with placeholder colours, which become the page's CSS variables
 import io
 import re
 from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,29 @@ def learning_curves(verdict: Mapping[str, Any], name: str, arms: Sequence[str]) 
     _mark_multipliers(axes, verdict, name, arms, budget)
     said = "; ".join(f"{row['arm']} {row['text']}" for row in verdict["multipliers"] if row["set"] == name)
     return _svg(figure, f"curves-{name}", f"Learning curves on {name}. Multipliers: {said}.")
+
+
+def sweep(verdict: Mapping[str, Any], name: str) -> str:
+    """Bits per byte at the reference budget against the value that was swept, with 95 % intervals."""
+    setting, values = verdict["sweep"]["setting"], verdict["sweep"]["values"]
+    budget, reference = verdict["reference_budget"], verdict["reference_arm"]
+    rows = {r["arm"]: r for r in verdict["curves"] if r["set"] == name and r["budget"] == budget}
+    points = sorted((value, rows[arm]) for arm, value in values.items() if arm in rows)
+    figure, axes = _figure(height=3.2)
+    x, y = [value for value, _ in points], [row["bpb"] for _, row in points]
+    axes.axhline(rows[reference]["bpb"], color=_ARMS[0], linewidth=1, linestyle=(0, (3, 3)))
+    axes.plot(x, y, color=_ARMS[2], marker="D", markersize=4.5, linewidth=1.8)
+    axes.vlines(
+        x, [r["low"] for _, r in points], [r["high"] for _, r in points], color=_ARMS[2], linewidth=5, alpha=0.2
+    )
+    if min(x) > 0 and max(x) > 10 * min(x):
+        axes.set_xscale("log")
+        axes.minorticks_off()
+    axes.set_xticks(x, [f"{value:g}" if value < 1000 else short_number(value) for value in x])
+    axes.set_xlabel(setting)
+    axes.set_title("bits per byte (dashed: " + reference + ")", loc="left", fontsize=9, color=MUTED)
+    said = "; ".join(f"{value:g}: {row['bpb']:.3f}" for value, row in points)
+    return _svg(figure, f"sweep-{name}", f"{name} by {setting}. {said}.")
 
 
 def _mark_multipliers(axes: Any, verdict: Mapping[str, Any], name: str, arms: Sequence[str], budget: int) -> None:
@@ -179,6 +204,24 @@ def _svg(figure: Any, salt: str, description: str) -> str:
     text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
     text = re.sub(r"font: ([^;\"]*?)(\d+(?:\.\d+)?px) [^;\"]*", r"font: \1\2 var(--sans)", text)
     size = re.search(r'viewBox="([^"]*)"', text)
-    label = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    label = escape(description)
     head = f'<svg viewBox="{size[1] if size else ""}" role="img" aria-label="{label}">'
     return re.sub(r"\s*\n\s*", "\n", head + text[text.index(">") + 1 :])
+
+
+def standalone(svg: str, arms: Sequence[str]) -> str:
+    """An inline plot as a file of its own, with the colours of the page and a legend of the arms on top."""
+    colours = (Path(__file__).parent / "templates" / "report.css").read_text().split("* {")[0]
+    left, top, width, height = (float(number) for number in re.findall(r"[-\d.]+", svg[: svg.index(">")])[:4])
+    legend, at = "", left + 4
+    for arm in arms:
+        style = f"fill: var(--arm-{arm_index(arms, arm)}); font: bold 11px var(--sans)"
+        legend += f'<text x="{at:.0f}" y="{top - 6:.0f}" style="{style}">{arm}</text>'
+        at += 7 * len(arm) + 14
+    space = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    box = f"{left:g} {top - 22:g} {width:g} {height + 22:g}"
+    head = re.sub(
+        r'^<svg viewBox="[^"]*"', f'<svg {space} width="{2 * width:g}" viewBox="{box}"', svg[: svg.index(">") + 1]
+    )
+    paper = f'<rect x="{left:g}" y="{top - 22:g}" width="{width:g}" height="{height + 22:g}" fill="var(--paper)"/>'
+    return f"{head}<style>{colours}</style>{paper}{legend}{svg[svg.index('>') + 1 :]}"

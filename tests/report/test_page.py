@@ -2,12 +2,13 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 
 from hornbook.report.config import ReportConfig
 from hornbook.report.page import clean, duration, percent, report_step, size
-from hornbook.report.plots import short_number
+from hornbook.report.plots import learning_curves, short_number, standalone
 from tests.report.sample_run import ARMS, RATES, folders
 
 VOID = {"meta", "br", "hr", "path", "use", "rect", "img", "input", "line", "circle", "polygon"}
@@ -81,6 +82,14 @@ def test_plots_take_the_colours_of_the_page_and_keep_their_text(page: str) -> No
     assert not re.search(r"(fill|stroke): #000000", page), "a plot with a colour that vanishes in the dark"
     ids = re.findall(r' id="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_a_plot_alone_is_a_picture_with_its_own_colours_and_legend(sample: Path) -> None:
+    judged = json.loads((sample / "steps" / "ablation.verdict" / "verdict.json").read_text())
+    picture = standalone(learning_curves(judged, "humaneval", ARMS), ARMS)
+    fromstring(picture)  # it is XML
+    assert set(re.findall(r"var\(--([\w-]+)\)", picture)) <= set(re.findall(r"--([\w-]+):", picture))
+    assert all(f">{arm}</text>" in picture for arm in ARMS)
 
 
 def test_results_hold_every_number(out: Path) -> None:

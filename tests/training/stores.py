@@ -48,15 +48,21 @@ def write_inputs(folder: Path, lessons: bool = False, threads: int = 1) -> dict[
     write_store(inputs["tokens"] / "corpus", tokenizer, TEXTS)
     if lessons:
         write_store(inputs["tokens"] / "lessons", tokenizer, [f"# lesson {i}\nprint({i})\n" for i in range(25)])
-    inputs["probe"].mkdir()
-    choices = {"threads": threads, "compile": False, "dtype": "float32", "device": "cpu"}
-    (inputs["probe"] / "choices.json").write_text(json.dumps(choices))
+    write_choices(inputs["probe"], threads)
     return inputs
 
 
-def write_store(folder: Path, tokenizer: Tokenizer, texts: tuple[str, ...] | list[str]) -> None:
+def write_choices(folder: Path, threads: int = 1) -> None:
+    """What the probe would have written."""
+    folder.mkdir()
+    choices = {"threads": threads, "compile": False, "dtype": "float32", "device": "cpu"}
+    (folder / "choices.json").write_text(json.dumps(choices))
+
+
+def write_store(folder: Path, tokenizer: Tokenizer, texts: tuple[str, ...] | list[str], name: str = "test") -> None:
+    """A store of `texts`; another `name` gives other ids, hence another shuffle."""
     with StoreWriter(folder, tokenizer.get_vocab_size(), 0, "test") as writer:
         for i, text in enumerate(texts):
             ids = np.array(tokenizer.encode(text).ids)
             lengths, size = np.array([len(ids)]), len(text.encode())
-            writer.append([document_id(folder.name, "test", i)], ids, lengths, size)
+            writer.append([document_id(folder.name, name, i)], ids, lengths, size)

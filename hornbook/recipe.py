@@ -14,6 +14,7 @@ from hornbook.core.config import Config
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
 from hornbook.corpus.config import Folder, HoldOutConfig, PassageConfig, SourcesConfig
+from hornbook.corpus.folders import list_folder
 from hornbook.curation.config import (
     ArmConfig,
     ClassifierConfig,
@@ -187,8 +188,14 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"corpus": corpus, "curation": curation})
 
 
+_WORTH_TRAINING = 3_000_000  # bytes that the best passages should have together, if the folder is large enough
+
+
 def init_recipe(folder: Path, source: Path) -> Path:
-    """Write `folder/recipe.yaml`, the laptop recipe with the files of `source` in place of Python's own."""
+    """Write `folder/recipe.yaml`, the laptop recipe with the files of `source` in place of Python's own.
+
+    The smaller the folder, the larger the share of it that counts as best: from 2 to 30 %.
+    """
     source, path = Path(source).expanduser(), Path(folder) / "recipe.yaml"
     if not source.is_dir():
         raise HornbookError(f"There is no folder {source}.", "Give --source a folder with your files.")
@@ -198,6 +205,9 @@ def init_recipe(folder: Path, source: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.parent.resolve().name) or "mine"
     relative = os.path.relpath(source.resolve(), path.parent.resolve())
+    size = sum(file.size for file in list_folder(Folder(folder=source), SourcesConfig().max_file_bytes).files)
+    share = round(min(0.3, max(0.02, _WORTH_TRAINING / max(size, 1))), 2)
+    text = text.replace("top_share: 0.02", f"top_share: {share:g}")
     atomic_write(path, _with_sources(text, name, relative))
     return path
 

@@ -28,6 +28,9 @@ def test_the_laptop_recipe_compares_four_arms_at_one_budget():
 
 def test_a_recipe_for_own_files_differs_in_name_and_sources_only(tmp_path):
     (tmp_path / "my code").mkdir()
+    for number in range(40):
+        with open(tmp_path / "my code" / f"{number}.py", "wb") as file:
+            file.truncate(4_000_000)
     path = init_recipe(tmp_path / "mine", tmp_path / "my code")
     mine, laptop = load_recipe(path), load_recipe(LAPTOP)
     assert mine.name == "mine"
@@ -37,6 +40,13 @@ def test_a_recipe_for_own_files_differs_in_name_and_sources_only(tmp_path):
         assert getattr(mine, section) == getattr(laptop, section)
     with pytest.raises(HornbookError, match="exists"):
         init_recipe(tmp_path / "mine", tmp_path / "my code")
+
+
+def test_of_a_small_folder_a_larger_share_counts_as_best(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "a.py").write_text("x = 1\n")
+    recipe = load_recipe(init_recipe(tmp_path / "mine", tmp_path / "small"))
+    assert [arm.top_share for arm in recipe.arms] == [None, None, 0.3, 0.3]
 
 
 def test_the_seed_of_a_recipe_reaches_what_is_drawn_and_trained_and_leaves_the_evaluation_alone(tmp_path):

@@ -218,3 +218,21 @@ def test_a_seeded_share_of_files_is_held_out_but_no_lesson(tmp_path, monkeypatch
     code = {row["id"] for row in rows if row["kind"] == "code"}
     assert verdicts[0] < code and verdicts[0] != verdicts[1]
     assert 0.1 < len(verdicts[0]) / len(code) < 0.3
+
+
+def test_a_small_corpus_holds_out_one_file_and_one_file_alone_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("HORNBOOK_WORKERS", "1")
+    folder = tmp_path / "code"
+    folder.mkdir()
+    for number in range(4):
+        (folder / f"{number}.py").write_text(f"print({number})\n")
+    rows, _ = read(sources({"folder": str(folder)}, {"builtin": "python-textbook"}), tmp_path / "documents")
+    (tmp_path / "held").mkdir()
+    hold_out_step({"documents": tmp_path / "documents"}, tmp_path / "held", HoldOutConfig(share=0.001))
+    held = {row["id"] for row in read_table(tmp_path / "held").to_pylist() if not row["keep"]}
+    assert len(held) == 1 and held < {row["id"] for row in rows if row["kind"] == "code"}
+    for path in list(folder.iterdir())[1:]:
+        path.unlink()
+    read(sources({"folder": str(folder)}), tmp_path / "single")
+    with pytest.raises(HornbookError, match="one file"):
+        hold_out_step({"documents": tmp_path / "single"}, tmp_path / "held", HoldOutConfig(share=0.001))

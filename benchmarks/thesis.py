@@ -86,10 +86,14 @@ def details(judged: dict, arms: list[str]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    seeds = parser.parse_args().seeds
-    recipe = thesis(seeds)
+    recipe = thesis(parser.parse_args().seeds)
     run_arms(recipe, RUN)
-    judged = json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text())
+    publish(json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text()), recipe)
+
+
+def publish(judged: dict, recipe: Recipe) -> None:
+    """Write the section of docs/BENCHMARKS.md, and table and picture of the README."""
+    seeds = len(judged["seeds"])
     arms = [arm.name for arm in recipe.arms]
     model = recipe.training.model
     text = (

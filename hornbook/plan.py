@@ -37,12 +37,19 @@ class _Steps(dict[str, Step]):
     """Steps by name, in the order of travel. What is asked for twice is one step."""
 
     def add(self, name: str, run: StepFunction, kind: str, config: Any = None, *rest: Any, **more: Any) -> Step:
-        """The step with this name; one that differs from it is called `name.variant`."""
+        """The step that does this, if there is one by this name or as a variant of it; else a new one.
+
+        Where the name is taken by a step that does something else, the new one is called `name.variant`.
+        """
         variant = more.pop("variant", "")
         step = Step(name, run, kind, config, *rest, **more)
-        if self.setdefault(name, step) != step:
-            step = self.setdefault(f"{name}.{variant}", replace(step, name=f"{name}.{variant}"))
-        return self[step.name]
+        for known in self.values():
+            if f"{known.name}.".startswith(f"{name}.") and replace(step, name=known.name) == known:
+                return known
+        if name in self:
+            step = replace(step, name=f"{name}.{variant}")
+        self[step.name] = step
+        return step
 
 
 def plan(recipe: Recipe) -> list[Step]:

@@ -34,6 +34,15 @@ def test_an_arm_that_switches_a_step_off_has_its_own_steps_from_there_on(tmp_pat
     assert more["curation.select.curated"].inputs["scores"] is more["curation.scores"]
 
 
+def test_two_arms_with_the_same_difference_share_their_steps(tmp_path):
+    off = "{passage_rules: {enabled: false}}"
+    found = steps(tmp_path, arm("unruly", off) + arm("wild", off))
+    assert found["curation.select.wild"].inputs["scores"] is found["curation.scores.unruly"]
+    assert {name for name in found if "wild" in name} == {
+        f"{station}.wild" for station in ("curation.select", "tokenization", "training", "evaluation")
+    }
+
+
 def test_an_arm_without_near_duplicates_or_decontamination_is_selected_without_them(tmp_path):
     arms = arm("near", "{near_duplicates: {enabled: false}}") + arm("leaky", "{decontamination: {enabled: false}}")
     found = steps(tmp_path, arms)

@@ -102,7 +102,7 @@ def swept(recipe: Recipe, arm: str, setting: str) -> Recipe:
     for text in given.split(","):
         try:
             value = yaml.safe_load(text)
-            own = {**dict(by_name[arm]), name: value, "name": f"{arm}-{text.strip()}"}
+            own = {**dict(by_name[arm]), name: value, "name": f"{arm}-{value}"}
             arms.append(Arm(**{**own, "budgets": (recipe.ablation.reference_budget,)}))
             values[arms[-1].name] = float(value)
         except (ValueError, TypeError) as error:

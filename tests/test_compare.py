@@ -67,6 +67,14 @@ def test_a_sweep_is_one_arm_with_several_values(recipe):
     Recipe(**found.model_dump())
 
 
+def test_large_numbers_may_be_written_as_in_a_recipe(recipe):
+    found = swept(recipe, "curated", "max_bytes=100_000,1_000_000")
+    assert [(arm.name, arm.max_bytes) for arm in found.arms[1:]] == [
+        ("curated-100000", 100_000),
+        ("curated-1000000", 1_000_000),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arm", "setting", "message"),
     [

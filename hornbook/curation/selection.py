@@ -7,7 +7,7 @@ seeded order. They are dealt into buckets of consecutive order on the way, so me
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -17,12 +17,12 @@ import pyarrow.parquet as pq
 from hornbook.core.documents import DOCUMENTS, read_table, seeded_order, shards, write_table
 from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
-from hornbook.curation.config_selection import ArmConfig
+from hornbook.curation.config_selection import ArmConfig, Score
 from hornbook.curation.verdicts import kept, make_verdicts, not_dropped, tally, text_bytes
 
 _SHARD_BYTES = 128_000_000  # UTF-8 bytes of text in one shard of the result
 _OF_ALL = ("rules", "exact")  # verdicts of every passage, in the same shards as the documents
-_SCORES = ("edu", "self", "level", "code")
+_SCORES = get_args(Score)
 
 
 def select_step(inputs: dict[str, Path], out: Path, config: ArmConfig) -> dict[str, Any]:

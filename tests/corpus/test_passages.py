@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hornbook.core.documents import DOCUMENTS, document_id, read_table, text_hash, write_table
 from hornbook.corpus import passages_step
-from hornbook.corpus.builtin import read_textbook
+from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.corpus.config import PassageConfig
 from hornbook.corpus.layout import layout_of_code
 from hornbook.corpus.passages import cut
@@ -34,6 +34,11 @@ def assert_whole(text, passages, max_chars):
         assert not text[position:start].strip(" \t\n\f\v")
         position = start + len(passage.rstrip("\n"))
     assert not text[position:].strip(" \t\n\f\v")
+
+
+def test_a_long_beginning_that_is_no_statement_is_cut_too():
+    text = '        """Doc.\n' + "word " * 30
+    assert_whole(text, cut(text, "code", 100), 100)
 
 
 LINES = '''def f(a,
@@ -159,7 +164,7 @@ def test_a_long_function_is_cut_between_statements_and_long_lines_anywhere():
 
 def test_lessons_are_cut_between_paragraphs_and_not_in_their_code():
     lessons = 0
-    for _, text, about in read_textbook():
+    for _, text, about in COLLECTIONS["python-textbook"].read():
         passages = cut(text, "synthetic", 2000)
         assert squeezed("\n".join(passages)) == squeezed(text)
         if about["kind"] == "exercise":

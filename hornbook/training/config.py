@@ -30,6 +30,15 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate
 
 
+class FinetuneConfig(Config):
+    """A second training that goes on from the finished models of another arm, as phi-1's on its exercises."""
+
+    start_from: str  # the arm; each of its models with one of our budgets is trained further
+    tokens: int = Field(gt=0)  # on top of what that model has read
+    learning_rate: float = Field(default=0.3, gt=0, le=1)  # at its highest, as a share of the peak rates
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)  # of the tokens; then linearly down to 0
+
+
 class TrainConfig(Config):
     """One arm: the model, how many tokens it reads, from what, and how it learns from them."""
 
@@ -37,6 +46,10 @@ class TrainConfig(Config):
     budgets: tuple[int, ...] = Field(default=(300_000, 600_000), min_length=1)  # tokens; each gives a finished model
     # Share of the tokens drawn from lessons: one number, or one for the trunk and one for the decay.
     lesson_share: float | tuple[float, float] = 0.0
+    # How far documents come in the order of their level: 0 shuffled, 1 the easiest first, -1 the hardest first. In
+    # between, level and chance are weighed. Needs the scores of the classifier, and one budget to be laid out over.
+    curriculum: float = Field(default=0.0, ge=-1, le=1)
+    finetune: FinetuneConfig | None = None
     context: int = Field(default=512, ge=8)
     batch_tokens: int = Field(default=2048, ge=8)
     warmup_tokens: int = Field(default=40_000, ge=0)
@@ -57,6 +70,10 @@ class TrainConfig(Config):
             raise ValueError("every budget must hold at least two batches: raise it, or lower batch_tokens")
         if not all(0 <= share <= 1 for share in self.shares):
             raise ValueError("lesson_share must lie between 0 and 1")
+        if self.curriculum and len(self.budgets) > 1:
+            raise ValueError("a curriculum is laid out over one budget: give it one")
+        if self.finetune and self.finetune.tokens < 2 * self.batch_tokens:
+            raise ValueError("finetune.tokens must hold at least two batches: raise it, or lower batch_tokens")
         return self
 
     @property

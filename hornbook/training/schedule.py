@@ -25,7 +25,12 @@ class Segment:
 
 
 def plan_segments(config: TrainConfig) -> list[Segment]:
-    """What to run, in order: a piece of the trunk, the decay that branches off its end, the next piece ..."""
+    """What to run, in order: a piece of the trunk, the decay that branches off its end, the next piece ...
+
+    Fine-tuning has no trunk: every budget is a branch of its own, from step 0.
+    """
+    if config.finetune:
+        return [Segment(str(budget), 0, config.finetune.tokens // config.batch_tokens) for budget in config.budgets]
     segments, at = [], 0
     for budget in sorted(config.budgets):
         last = budget // config.batch_tokens
@@ -39,6 +44,10 @@ def plan_segments(config: TrainConfig) -> list[Segment]:
 
 def learning_rate_factor(step: int, segment: Segment, config: TrainConfig) -> float:
     """The learning rate of a step as a share of its peak: up linearly, 1, and linearly down to (nearly) 0."""
+    if config.finetune:
+        warmup = round(config.finetune.warmup_share * segment.last)
+        up, down = (step + 1) / (warmup + 1), (segment.last - step) / (segment.last - warmup + 1)
+        return config.finetune.learning_rate * min(up, down)
     warmup = config.warmup_tokens // config.batch_tokens
     factor = min(1.0, (step + 1) / (warmup + 1))
     if segment.is_decay:

@@ -51,20 +51,27 @@ class Choices:
     device: str  # cpu | cuda
 
 
+def read_choices(probe: Path) -> Choices:
+    """What the probe wrote."""
+    return Choices(**json.loads((probe / "choices.json").read_text()))
+
+
 def train_arm_step(inputs: dict[str, Path], out: Path, config: TrainConfig) -> dict[str, Any]:
     """Train one arm from the stores in `inputs["tokens"]`; resumes from what an interrupted run left in `out`.
+
+    With `config.finetune` it goes on from the models in `inputs["start"]`; a curriculum needs `inputs["scores"]`.
 
     Writes `<budget>/` (a Hugging Face folder with the files of `inputs["tokenizer"]`) for every budget, and
     `curve.jsonl` (branch, step, tokens, loss in nats per token, lr as a share of its peak, seconds). Raises
     HornbookError when a source is empty, the loss is no longer finite, or a checkpoint is of other data.
     """
-    choices = Choices(**json.loads((inputs["probe"] / "choices.json").read_text()))
-    order = DataOrder(inputs["tokens"], config)
+    choices = read_choices(inputs["probe"])
+    order = DataOrder(inputs["tokens"], config, inputs.get("scores"))
     segments = plan_segments(config)
     total = sum(segment.last - segment.first for segment in segments) * config.batch_tokens
     with machine(choices):
         model = build_model(config.model, load_tokenizer(inputs["tokenizer"]), config.seed, choices)
-        run = _Run(out, config, order, model, choices, inputs["tokenizer"])
+        run = _Run(out, config, order, model, choices, inputs["tokenizer"], inputs.get("start"))
         with Progress(f"train {inputs['tokens'].name}", total, "tokens") as bar:
             for segment in segments:
                 # A piece of the trunk serves the decays after it.
@@ -139,8 +146,10 @@ class _Run:
         model: Decoder,
         choices: Choices,
         tokenizer: Path,
+        start: Path | None,
     ) -> None:
         self.out, self.config, self.order, self.model, self.tokenizer = out, config, order, model, tokenizer
+        self.start = start
         self.device = torch.device(choices.device)
         self.optimizer = Optimizer(model, config.optimizer)
         self.initial = {name: tensor.clone() for name, tensor in self.optimizer.state().items()}
@@ -161,7 +170,7 @@ class _Run:
     def train(self, segment: Segment, bar: Progress) -> None:
         """Run a segment from its start, or from where it was interrupted, and publish its result."""
         config, tokens = self.config, self.config.batch_tokens
-        first = self._start(segment)
+        first = self._begin(segment)
         bar.advance((first - segment.first) * tokens)
         every = max(1, segment.last * len(config.budgets) // CURVE_LINES)
         earlier, started = self.seconds, time.monotonic()
@@ -202,12 +211,15 @@ class _Run:
         """What vouches for a finished segment."""
         return self.out / (segment.branch if segment.is_decay else f"trunk-{segment.last}.safetensors")
 
-    def _start(self, segment: Segment) -> int:
+    def _begin(self, segment: Segment) -> int:
         """Bring weights and optimiser to where the segment starts or was interrupted; the next step."""
         running = self.out / _RUNNING
         state, first = self.initial, segment.first
         if running.exists() and (found := self._load(running)) and found[0] == asdict(segment):
             _, first, state = found
+        elif self.start:
+            weights = huggingface.load(self.start / segment.branch).state_dict()
+            state = self.initial | {f"weight.{name}": weights[name] for name in self.optimizer.masters}
         elif first > 0:
             state = self._load(self.out / f"trunk-{first}.safetensors")[2]
         self.optimizer.load(state)

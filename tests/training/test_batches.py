@@ -4,9 +4,11 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
+from hornbook.core.documents import write_table
 from hornbook.core.errors import HornbookError
 from hornbook.tokenization.shards import TokenStore
 from hornbook.training.batches import DataOrder, Source
@@ -95,3 +97,47 @@ def test_no_token_or_no_source_is_an_error_with_a_remedy(tmp_path: Path, inputs)
         DataOrder(tmp_path, config())
     with pytest.raises(HornbookError, match="lessons"):
         DataOrder(inputs["tokens"], config(lesson_share=0.5))
+
+
+def levels(folder: Path, ids: list[str]) -> dict[str, float]:
+    """Scores of documents, every one with a level of its own; returns the levels by id."""
+    level = {name: float(np.float32(np.sin(i * 12.9898) * 4)) for i, name in enumerate(ids)}
+    folder.mkdir()
+    write_table(pa.table({"id": list(level), "level": pa.array(level.values(), pa.float32())}), folder / "s.parquet")
+    return level
+
+
+def documents_read(order: DataOrder, inputs: dict[str, Path], steps: int) -> list[str]:
+    """Ids of the documents that the first steps read whole, in their order."""
+    store = TokenStore.open(inputs["tokens"] / "corpus")
+    tokens = np.concatenate([order.batch(TRUNK, step)[:, :-1].ravel() for step in range(steps)])
+    by_tokens = {store.document(i).tobytes(): name for i, name in enumerate(store.ids())}
+    starts = np.flatnonzero(tokens == 0)
+    pieces = [tokens[a:b].astype(store.tokens.dtype).tobytes() for a, b in itertools.pairwise(starts)]
+    return [by_tokens[piece] for piece in pieces]
+
+
+def test_a_curriculum_reads_the_same_documents_in_the_order_of_their_level(inputs, tmp_path):
+    level = levels(tmp_path / "scores", TokenStore.open(inputs["tokens"] / "corpus").ids())
+    budget = 1280  # less than there is
+    read = {
+        strength: documents_read(
+            DataOrder(inputs["tokens"], config(budgets=(budget,), curriculum=strength), tmp_path / "scores"), inputs, 10
+        )
+        for strength in (-1, -0.5, 0, 0.5, 1)
+    }
+    assert [level[name] for name in read[1]] == sorted(level[name] for name in read[1])
+    assert [level[name] for name in read[-1]] == sorted((level[name] for name in read[-1]), reverse=True)
+    slope = {s: np.corrcoef(range(len(ids)), [level[name] for name in ids])[0, 1] for s, ids in read.items()}
+    assert slope[-1] < slope[-0.5] < slope[0] < slope[0.5] < slope[1]
+    assert len(set(read[1]) ^ set(read[0])) <= 2  # but for the documents at the ends, which are not read whole
+
+
+def test_a_curriculum_without_scores_or_over_several_budgets_is_refused(inputs, tmp_path):
+    with pytest.raises(HornbookError, match="needs scores"):
+        DataOrder(inputs["tokens"], config(budgets=(1280,), curriculum=1))
+    with pytest.raises(ValueError, match="one budget"):
+        config(curriculum=1)
+    levels(tmp_path / "scores", ["0" * 32])
+    with pytest.raises(HornbookError, match="no level"):
+        DataOrder(inputs["tokens"], config(budgets=(1280,), curriculum=1), tmp_path / "scores")

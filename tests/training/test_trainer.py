@@ -106,6 +106,48 @@ def test_lessons_are_counted_with_their_epochs(inputs_with_lessons, tmp_path):
     assert read["lessons"] == pytest.approx(0.25 * 30 * 128 + 0.75 * 10 * 128, rel=0.02)
 
 
+FINETUNE = {"finetune": {"start_from": "base", "tokens": 1280, "learning_rate": 0.5}}
+
+
+@pytest.fixture(scope="module")
+def finetuned(trained, inputs_with_lessons, inputs, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("finetuned")
+    tokens = {**inputs, "tokens": inputs_with_lessons["tokens"], "start": trained[0]}
+    train(tokens, out, config(lesson_share=1, **FINETUNE))
+    return out
+
+
+def test_fine_tuning_goes_on_from_the_models_of_another_arm(finetuned, trained, inputs_with_lessons, inputs, tmp_path):
+    lines = curve(finetuned)
+    assert Counter(line["branch"] for line in lines) == {2560: 10, 5120: 10}
+    assert max(line["lr"] for line in lines) <= 0.5 and lines[-1]["lr"] < 0.1
+    assert lines[-1]["loss"] < lines[10]["loss"] - 0.5
+    tokens = {**inputs, "tokens": inputs_with_lessons["tokens"], "start": trained[0]}
+    hardly = {"finetune": {**FINETUNE["finetune"], "learning_rate": 1e-7}}
+    train(tokens, tmp_path / "hardly", config(lesson_share=1, **hardly))
+    for budget in BUDGETS:  # without a step of any size they are where they began
+        begun, ended = weights(trained[0], budget), weights(tmp_path / "hardly", budget)
+        assert all(torch.allclose(begun[name], ended[name], atol=1e-5) for name in begun)
+
+
+def test_interrupted_fine_tuning_ends_with_the_same_bits(
+    finetuned, trained, inputs_with_lessons, inputs, tmp_path, monkeypatch
+):
+    out, original, steps = tmp_path / "out", trainer.linear_cross_entropy, iter(range(10**6))
+
+    def interrupted(*args: torch.Tensor) -> torch.Tensor:
+        if next(steps) == 14:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    tokens = {**inputs, "tokens": inputs_with_lessons["tokens"], "start": trained[0]}
+    monkeypatch.setattr(trainer, "linear_cross_entropy", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tokens, out, config(lesson_share=1, checkpoint_seconds=0, **FINETUNE))
+    train(tokens, out, config(lesson_share=1, checkpoint_seconds=0, **FINETUNE))
+    assert_same_models(finetuned, out)
+
+
 @pytest.mark.parametrize("stop_at", [3, 16, 19, 34, 44])
 def test_interrupted_anywhere_it_ends_with_the_same_bits(trained, inputs, tmp_path, monkeypatch, stop_at):
     out, settings = tmp_path / "out", config(checkpoint_seconds=0)

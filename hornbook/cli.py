@@ -19,6 +19,7 @@ Examples:
   hornbook init mine --source ~/code           a recipe for your own files
   hornbook run mine/recipe.yaml --until curation.scores
   hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3
+  hornbook ladder recipes/laptop-python.yaml --sizes 0.3M,3M,10M
   hornbook complete "def fibonacci(n):"
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
   hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
@@ -77,10 +78,32 @@ def sweep(
         Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>-<setting>].")
     ] = None,
 ) -> None:
-    """Sweep a number of an arm. Example: hornbook sweep recipes/laptop-python.yaml textbook lesson_share=0,0.3,0.6"""
+    """Sweep a number of an arm: top_share, lesson_share, max_bytes, training.curriculum ...
+
+    Example: hornbook sweep recipes/laptop-python.yaml textbook lesson_share=0,0.3,0.6
+    """
     from hornbook.compare import sweep as run_sweep
 
     run_sweep(recipe, arm, setting, seeds, folder)
+
+
+@app.command()
+def ladder(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    data: Annotated[str, typer.Option(help="Arms whose data is compared with the reference arm's.")] = "curated",
+    sizes: Annotated[str, typer.Option(help="Sizes of the model beside the recipe's own.")] = "0.3M,1M,3M,10M",
+    budgets: Annotated[
+        str | None, typer.Option(help="Tokens of every model [default: half, once and twice the reference budget].")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How often every model is trained.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>-ladder].")
+    ] = None,
+) -> None:
+    """How many times larger must a model on raw data be? Example: hornbook ladder recipes/laptop-python.yaml"""
+    from hornbook.compare import ladder as run_ladder
+
+    run_ladder(recipe, data, sizes, budgets, seeds, folder)
 
 
 @app.command()

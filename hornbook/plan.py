@@ -21,8 +21,9 @@ from hornbook.curation.selection import select_step
 from hornbook.deployment.export import export_step
 from hornbook.evaluation.bits_per_byte import bits_step
 from hornbook.evaluation.config import BitsConfig
+from hornbook.evaluation.executed import executed_step
+from hornbook.evaluation.sets import EXERCISES, held_out_step, sets_step
 from hornbook.evaluation.sets import fingerprint as sets_fingerprint
-from hornbook.evaluation.sets import held_out_step, sets_step
 from hornbook.recipe import Arm, Curation, Recipe
 from hornbook.report.page import TEMPLATES, report_step
 from hornbook.tokenization.encode import encode_step
@@ -63,12 +64,14 @@ def plan(recipe: Recipe) -> list[Step]:
     passages = add("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files})
 
     # The evaluation sets come this early because no arm may have read them.
-    sets = add("evaluation.sets", sets_step, "read", recipe.evaluation, external=sets_fingerprint(recipe.evaluation))
+    frozen = recipe.evaluation.sets
+    sets = add("evaluation.sets", sets_step, "read", frozen, external=sets_fingerprint(frozen))
 
     # Curation: verdicts on passages that stay where they are. What arms have in common is done once.
     basis = {"files": files, "held_out_files": held_files, "documents": passages, "sets": sets}
-    inputs = {arm.name: _curation(steps, recipe.curation_of(arm), arm, basis) for arm in arms}
-    exact = inputs[recipe.ablation.reference_arm]["exact"]
+    selecting = [arm for arm in arms if not arm.data]
+    inputs = {arm.name: _curation(steps, recipe.curation_of(arm), arm, basis) for arm in selecting}
+    exact = inputs[recipe.selects(recipe.reference).name]["exact"]
 
     # Selection: each arm takes what it wants, in one seeded order; every repeat draws and trains anew.
     repeats = range(recipe.ablation.seeds)
@@ -82,7 +85,7 @@ def plan(recipe: Recipe) -> list[Step]:
                 inputs[arm.name],
                 variant=f"repeat-{n}",
             )
-            for arm in arms
+            for arm in selecting
         }
         for n in repeats
     ]
@@ -112,44 +115,41 @@ def plan(recipe: Recipe) -> list[Step]:
 
     # Training and evaluation of the arms. What the probe finds of the machine holds for all of them.
     probe = add("training.probe", probe_step, "train", recipe.probing, libraries=("torch",), by_content=True)
-    models = [
-        {
-            arm.name: add(
-                f"training.{arm.name}",
-                train_arm_step,
-                "train",
-                recipe.training_of(arm, n),
-                {"tokens": tokens[n][arm.name], "tokenizer": tokenizer, "probe": probe},
-                ("torch",),
-                variant=f"repeat-{n}",
-            )
-            for arm in arms
-        }
-        for n in repeats
-    ]
     held_out = add(
         "evaluation.held_out",
         held_out_step,
         "select",
-        recipe.evaluation,
+        recipe.evaluation.sets,
         {"documents": passages, "held_out_files": held_files, "exact": exact},
     )
-    bits = [
-        add(
-            f"evaluation.{name}",
-            bits_step,
-            "evaluate",
-            BitsConfig(arm=name, seed=recipe.training.seed + n),
-            {"model": model, "sets": sets, "held_out": held_out},
-            ("torch",),
-            variant=f"repeat-{n}",
-        )
-        for n in repeats
-        for name, model in models[n].items()
-    ]
+    exercises = content_hash(EXERCISES)
+    models: list[dict[str, Step]] = [{} for _ in repeats]
+    measured: dict[str, Step] = {}
+    for n in repeats:
+        for arm in arms:
+            training, data, repeat = recipe.training_of(arm, n), recipe.selects(arm).name, f"repeat-{n}"
+            given = {"tokens": tokens[n][data], "tokenizer": tokenizer, "probe": probe}
+            if training.finetune:
+                given["start"] = models[n][training.finetune.start_from]
+            if training.curriculum:
+                given["scores"] = inputs[data]["scores"]
+            name = f"training.{arm.name}"
+            model = add(name, train_arm_step, "train", training, given, ("torch",), variant=repeat)
+            models[n][arm.name] = model
+
+            about = BitsConfig(arm=arm.name, seed=training.seed)
+            given = {"model": model, "sets": sets, "held_out": held_out, "probe": probe}
+            name = f"evaluation.{arm.name}"
+            step = add(name, bits_step, "evaluate", about, given, ("torch",), variant=repeat)
+            measured[step.name] = step
+            if (execution := recipe.evaluation.execution).enabled:
+                run = execution.model_copy(update={"arm": arm.name, "seed": training.seed})
+                name, given = f"evaluation.executed.{arm.name}", {"model": model}
+                step = add(name, executed_step, "evaluate", run, given, ("torch",), exercises, variant=repeat)
+                measured[step.name] = step
 
     # The verdict, the best model for llama.cpp and transformers, the page about it all.
-    verdict = add("ablation.verdict", verdict_step, "evaluate", recipe.ablation, {step.name: step for step in bits})
+    verdict = add("ablation.verdict", verdict_step, "evaluate", recipe.ablation, measured)
     trained = {model.name: model for model in models[0].values()}
     add(
         "deployment.export",

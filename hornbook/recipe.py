@@ -3,6 +3,8 @@ its class is defined, in the `config.py` of its station."""
 
 import difflib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -25,7 +27,7 @@ from hornbook.curation.config import (
     PassageRulesConfig,
 )
 from hornbook.deployment.config import DeploymentConfig
-from hornbook.evaluation.config import SetsConfig
+from hornbook.evaluation.config import ExecutionConfig, SetsConfig
 from hornbook.tokenization.config import EncodeConfig, TokenizerConfig
 from hornbook.training.config import ProbeConfig, TrainConfig
 
@@ -64,12 +66,30 @@ class Tokenization(TokenizerConfig):
         return TokenizerConfig(**{name: getattr(self, name) for name in TokenizerConfig.model_fields})
 
 
+class Evaluation(SetsConfig):
+    """The texts that models are measured on, and whether what they write is executed."""
+
+    execution: ExecutionConfig = ExecutionConfig()
+
+    @property
+    def sets(self) -> SetsConfig:
+        """What bears on the texts alone."""
+        return SetsConfig(**{name: getattr(self, name) for name in SetsConfig.model_fields})
+
+
 class Arm(ArmConfig):
     """An arm of the comparison: what it selects, and where it differs from the sections `curation` and `training`."""
 
+    data: str | None = None  # an arm whose data this one reads, instead of a selection of its own
     curation: dict[str, Any] = Field(default={})  # for instance {near_duplicates: {enabled: false}}
+    training: dict[str, Any] = Field(default={})  # for instance {model: {num_hidden_layers: 8}}
     budgets: tuple[int, ...] | None = Field(None, min_length=1)  # tokens at which a model is finished
     lesson_share: float | tuple[float, float] | None = None  # of the tokens trained on
+
+    def own_selection(self) -> list[str]:
+        """What it says about its selection, by key."""
+        keys = [key for key in ("curation", *ArmConfig.model_fields) if key not in ("name", "seed")]
+        return [key for key in keys if getattr(self, key) != type(self).model_fields[key].default]
 
     def selection(self, repeat: int = 0) -> ArmConfig:
         """What bears on the selection alone, so that a new budget does not select again."""
@@ -88,7 +108,7 @@ class Recipe(Config):
     tokenization: Tokenization = Tokenization()
     probe: ProbeConfig = ProbeConfig()
     training: TrainConfig = TrainConfig()
-    evaluation: SetsConfig = SetsConfig()
+    evaluation: Evaluation = Evaluation()
     ablation: VerdictConfig = VerdictConfig()
     deployment: DeploymentConfig = DeploymentConfig()
 
@@ -108,31 +128,56 @@ class Recipe(Config):
             raise ValueError(f"ablation.reference_arm: no arm is called {self.ablation.reference_arm!r}")
         if (base := self.ablation.base_arm) is not None and base not in names:
             raise ValueError(f"ablation.base_arm: no arm is called {base!r}")
-        for arm in self.arms:
+        for number, arm in enumerate(self.arms):
             self.curation_of(arm)
+            self._check_links(arm, {known.name: known for known in self.arms[:number]})
             if self.ablation.reference_budget not in self.training_of(arm).budgets:
                 raise ValueError(
                     f"arms.{arm.name}: budgets lack the ablation.reference_budget, {self.ablation.reference_budget:,}"
                 )
         return self
 
+    def _check_links(self, arm: Arm, earlier: dict[str, Arm]) -> None:
+        """What an arm takes over from others must be there: their data, and the models that it starts from."""
+        if arm.data is not None:
+            if arm.data not in earlier or earlier[arm.data].data:
+                raise ValueError(f"arms.{arm.name}.data: no arm above it selects as {arm.data!r}")
+            if own := arm.own_selection():
+                raise ValueError(f"arms.{arm.name} reads what {arm.data} selects: take out its {', '.join(own)}")
+        training = self.training_of(arm)
+        if training.lesson_share and not self.selects(arm).lessons:
+            raise ValueError(f"arms.{arm.name}.lesson_share needs lessons: true")
+        if training.curriculum and self.selects(arm).filter != "classifier":
+            raise ValueError(f"arms.{arm.name}.training.curriculum needs the scores of filter: classifier")
+        if self.selects(arm).filter == "none" and min(training.shares) < 1:
+            raise ValueError(f"arms.{arm.name} reads lessons alone: give it lesson_share: 1")
+        if (finetune := training.finetune) is not None:
+            if finetune.start_from not in earlier:
+                raise ValueError(f"arms.{arm.name}: no arm above it is called {finetune.start_from!r}")
+            start = self.training_of(earlier[finetune.start_from])
+            if start.model != training.model or not set(training.budgets) <= set(start.budgets):
+                raise ValueError(f"arms.{arm.name} needs the model and the budgets of {finetune.start_from}")
+
+    def selects(self, arm: Arm) -> Arm:
+        """The arm that selects what this one reads: itself, or the one it names in `data`."""
+        return next(known for known in self.arms if known.name == (arm.data or arm.name))
+
     def curation_of(self, arm: Arm) -> Curation:
         """The section `curation` with what the arm says otherwise."""
-        try:
+        with _said_by(arm, "curation"):
             return Curation(**_merged(self.curation.model_dump(), arm.curation))
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, ("arms", arm.name, "curation", *first["loc"])))
-            raise ValueError(f"{where}: {first['msg']}") from None
 
     def training_of(self, arm: Arm, repeat: int = 0) -> TrainConfig:
         """The section `training` with what the arm says otherwise, and the seed of a repeat."""
-        own: dict[str, Any] = {
-            name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None
-        }
-        if own.get("lesson_share") and not arm.lessons:
-            raise ValueError(f"arms.{arm.name}.lesson_share needs lessons: true")
-        return TrainConfig(**{**dict(self.training), **own, "seed": self.training.seed + repeat})
+        own = {name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None}
+        with _said_by(arm, "training"):
+            training = TrainConfig(**{**_merged(self.training.model_dump(), arm.training), **own})
+        return training.model_copy(update={"seed": training.seed + repeat})
+
+    @property
+    def reference(self) -> Arm:
+        """The yardstick."""
+        return next(arm for arm in self.arms if arm.name == self.ablation.reference_arm)
 
     @property
     def probing(self) -> ProbeConfig:
@@ -218,6 +263,17 @@ def _with_sources(text: str, name: str, folder: str) -> str:
     sources = f"    - folder: {yaml.safe_dump(folder).splitlines()[0]}\n    - builtin: python-textbook\n"
     text = f"{head}  sources:\n{sources}" + "\n".join(rest.splitlines()[after:]) + "\n"
     return "\n".join(f"name: {name}" if line.startswith("name:") else line for line in text.splitlines()) + "\n"
+
+
+@contextmanager
+def _said_by(arm: Arm, section: str) -> Iterator[None]:
+    """An error in what an arm says otherwise names the arm."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("arms", arm.name, section, *first["loc"])))
+        raise ValueError(f"{where}: {first['msg']}") from None
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

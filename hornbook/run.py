@@ -18,7 +18,7 @@ from hornbook.recipe import Recipe, load_recipe
 from hornbook.report.status import PLAN
 from hornbook.report.summary import print_summary
 
-RESULTS = ("report.html", "results.json")
+RESULTS = ("report.html", "comparison.html", "results.json")
 
 
 def run_recipe(path: Path, folder: Path | None = None, until: str | None = None) -> None:

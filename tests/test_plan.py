@@ -61,6 +61,30 @@ def test_repeats_draw_and_train_anew_and_share_everything_else(tmp_path):
     assert len(thrice["ablation.verdict"].inputs) == 3 * len(once["ablation.verdict"].inputs)
 
 
+def test_an_arm_with_the_data_of_another_is_trained_on_the_same_tokens(tmp_path):
+    found = steps(tmp_path, "  - {name: deep, data: curated, training: {model: {num_hidden_layers: 3}}}\n")
+    assert {name for name in found if "deep" in name} == {"training.deep", "evaluation.deep"}
+    assert found["training.deep"].inputs["tokens"] is found["training.curated"].inputs["tokens"]
+    assert found["training.deep"].config.model.num_hidden_layers == 3
+
+
+def test_fine_tuning_starts_from_the_model_of_its_own_repeat(tmp_path):
+    tuned = "{finetune: {start_from: textbook, tokens: 2_000}}"
+    arms = f"  - {{name: tuned, filter: none, lessons: [exercise], lesson_share: 1, training: {tuned}}}\n"
+    found = steps(tmp_path, arms, seeds=2)
+    for repeat in ("", ".repeat-1"):
+        assert found[f"training.tuned{repeat}"].inputs["start"] is found[f"training.textbook{repeat}"]
+    assert found["curation.select.tuned"].config.lessons == ("exercise",)
+    assert "scores" not in found["curation.select.tuned"].inputs
+
+
+def test_a_curriculum_reads_the_scores_of_its_arm(tmp_path):
+    orderly = "  - {name: orderly, data: curated, budgets: [8_000], training: {curriculum: 1}}\n"
+    found = steps(tmp_path, orderly)
+    assert found["training.orderly"].inputs["scores"] is found["curation.scores"]
+    assert "scores" not in found["training.curated"].inputs
+
+
 @pytest.mark.parametrize(
     ("curation", "message"),
     [("{near_dups: {enabled: false}}", "near_dups"), ("{near_duplicates: {bands: 0}}", "near_duplicates.bands")],

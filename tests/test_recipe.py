@@ -93,3 +93,31 @@ def test_a_file_that_is_no_recipe_is_one_clear_error(tmp_path, text, message):
 def test_a_missing_recipe_tells_how_to_get_one(tmp_path):
     with pytest.raises(HornbookError, match="hornbook init"):
         load_recipe(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        ({"data": "curatd"}, "no arm above it selects as 'curatd'"),
+        ({"data": "curated", "max_bytes": 100}, "reads what curated selects: take out its max_bytes"),
+        ({"data": "curated", "curation": {"near_duplicates": {"bands": 3}}}, "take out its curation"),
+        ({"data": "curated", "lesson_share": 0.5}, "lesson_share needs lessons"),
+        ({"training": {"model": {"hidden_sizes": 3}}}, r"arms\.odd\.training\.model\.hidden_sizes"),
+        ({"training": {"curriculum": 0.5}, "budgets": [8000]}, "curriculum needs the scores"),
+        ({"filter": "none", "lessons": ["exercise"]}, "lesson_share: 1"),
+        ({"training": {"finetune": {"start_from": "nobody", "tokens": 5000}}}, "no arm above it is called 'nobody'"),
+        (
+            {
+                "training": {
+                    "finetune": {"start_from": "curated", "tokens": 5000},
+                    "model": {"num_hidden_layers": 3},
+                }
+            },
+            "needs the model and the budgets of curated",
+        ),
+    ],
+)
+def test_an_arm_that_takes_what_is_not_there_is_refused(tmp_path, arm, message):
+    arms = [*yaml.safe_load(RECIPE)["arms"], {"name": "odd", **arm}]
+    with pytest.raises(HornbookError, match=message):
+        load_recipe(changed(tmp_path, arms=arms))

@@ -14,6 +14,12 @@ class SweepConfig(Config):
     values: dict[str, float]  # by arm
 
 
+class LadderConfig(Config):
+    """Arms that are the rungs of ladders: the same data under models of several sizes."""
+
+    data: dict[str, str]  # arm -> the arm whose data it reads; an arm that is not named reads its own
+
+
 class VerdictConfig(Config):
     """Which arm is the yardstick, which set decides, and how the intervals are made.
 
@@ -26,6 +32,7 @@ class VerdictConfig(Config):
     verdict_set: str = "humaneval"
     choice_sets: tuple[str, ...] = Field(default=("programs", "explained", "helpers"), min_length=1)
     sweep: SweepConfig | None = None
+    ladder: LadderConfig | None = None
     bootstrap: int = Field(default=2000, ge=100, le=100_000)  # resamples behind every interval
     seeds: int = Field(default=1, ge=1, le=100)  # times that every arm is drawn, ordered and trained
     seed: int = Field(default=0, ge=0)  # of the resamples

@@ -1,6 +1,9 @@
-"""The arithmetic of the verdict: bits per byte of resampled texts, and the tokens a curve needs to get there.
+"""The arithmetic of the verdict: bits per byte of resampled texts, and how far along a curve a model is as good.
 
-Shapes: S seeds, N texts, C cells (an arm at a budget), K budgets of the reference arm, B resamples.
+A curve goes along tokens (one model size, several budgets) or along parameters (one budget, several sizes). Both are
+called amounts here.
+
+Shapes: S seeds, N texts, C cells (an arm at a budget), K amounts of the reference curve, B resamples.
 """
 
 from dataclasses import asdict, dataclass
@@ -17,10 +20,10 @@ _EQUAL = 1 + 1e-12  # equal sums may differ in their last bits
 
 @dataclass(frozen=True)
 class Multiplier:
-    """Reference tokens that match one token of an arm, with its interval.
+    """Reference tokens (or parameters) that match one of an arm's, with its interval.
 
-    `beyond`: the reference never got there within its largest budget, so the number is a lower bound.
-    `below`: it was there at its smallest budget already, so the number is an upper bound. The ends of the
+    `beyond`: the reference never got there within its largest amount, so the number is a lower bound.
+    `below`: it was there at its smallest amount already, so the number is an upper bound. The ends of the
     interval carry the same two flags.
     """
 
@@ -56,13 +59,18 @@ def resampled_bits_per_byte(
     sample also draws S of them, again the same ones for every cell (see `seed_weights`). Seeds are averaged.
     """
     seeds, texts, _ = bits_SNC.shape
-    text_weights_BN = rng.multinomial(texts, np.full(texts, 1 / texts), size=resamples).astype(np.float64)
+    text_weights_BN = text_weights(texts, resamples, rng)
     seed_weights_BS = seed_weights(seeds, resamples, rng)
     sums_BC = np.zeros((resamples, bits_SNC.shape[2]))
     for weights_B, bits_NC in zip(seed_weights_BS.T, bits_SNC, strict=True):
         sums_BC += weights_B[:, None] * (text_weights_BN @ bits_NC)
     point_C = bits_SNC.mean(axis=0).sum(axis=0) / bytes_N.sum()
     return point_C, sums_BC / (text_weights_BN @ bytes_N)[:, None]
+
+
+def text_weights(texts: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """How often [B, N] each of N texts is drawn in each resample; a row adds up to N."""
+    return rng.multinomial(texts, np.full(texts, 1 / texts), size=resamples).astype(np.float64)
 
 
 def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -80,49 +88,48 @@ def seed_weights(seeds: int, resamples: int, rng: np.random.Generator) -> np.nda
 
 
 def falling(curve_BK: np.ndarray) -> np.ndarray:
-    """The closest curves [B, K] that never rise with more tokens (isotonic regression, Barlow et al. 1972)."""
+    """The closest curves [B, K] that never rise with larger amounts (isotonic regression, Barlow et al. 1972)."""
     fitted_BK = curve_BK.copy()
     for row in np.flatnonzero((np.diff(curve_BK, axis=1) > 0).any(axis=1)):
         fitted_BK[row] = isotonic_regression(curve_BK[row], increasing=False).x
     return fitted_BK
 
 
-def tokens_to_match(budgets_K: np.ndarray, curve_BK: np.ndarray, target_B: np.ndarray) -> np.ndarray:
-    """Fewest tokens [B] at which each curve is as low as its target.
+def amount_to_match(amounts_K: np.ndarray, curve_BK: np.ndarray, target_B: np.ndarray) -> np.ndarray:
+    """Smallest amount [B] of tokens or parameters at which each curve is as low as its target.
 
-    A curve is made monotone, and is linear in log tokens between its budgets (ascending). 0 where it is there at the
-    smallest budget already, inf where it is not there at the largest.
+    A curve is made monotone, and is linear in the log amount between its points (ascending). 0 where it is there at
+    the smallest amount already, inf where it is not there at the largest.
     """
     curve_BK = falling(curve_BK)
     reached_BK = curve_BK <= target_B[:, None] * _EQUAL
-    k_B = np.where(reached_BK.any(axis=1), reached_BK.argmax(axis=1), len(budgets_K))
-    inner_B = (k_B > 0) & (k_B < len(budgets_K))
-    k_B, row_B = np.where(inner_B, k_B, min(1, len(budgets_K) - 1)), np.arange(len(target_B))
+    k_B = np.where(reached_BK.any(axis=1), reached_BK.argmax(axis=1), len(amounts_K))
+    inner_B = (k_B > 0) & (k_B < len(amounts_K))
+    k_B, row_B = np.where(inner_B, k_B, min(1, len(amounts_K) - 1)), np.arange(len(target_B))
     above_B, under_B = curve_BK[row_B, k_B - 1], curve_BK[row_B, k_B]
-    log_K = np.log(budgets_K)
+    log_K = np.log(amounts_K)
     with np.errstate(divide="ignore", invalid="ignore"):
         share_B = np.minimum((above_B - target_B) / (above_B - under_B), 1)
-        tokens_B = np.exp(log_K[k_B - 1] + share_B * (log_K[k_B] - log_K[k_B - 1]))
-    return np.where(inner_B, tokens_B, np.where(reached_BK[:, 0], 0.0, np.inf))
+        amount_B = np.exp(log_K[k_B - 1] + share_B * (log_K[k_B] - log_K[k_B - 1]))
+    return np.where(inner_B, amount_B, np.where(reached_BK[:, 0], 0.0, np.inf))
 
 
 def multiplier(
-    budgets_K: np.ndarray,
-    reference_budget: int,
+    amounts_K: np.ndarray,
+    amount: int,
     curve: tuple[np.ndarray, np.ndarray],
     arm: tuple[np.ndarray, np.ndarray],
 ) -> Multiplier:
-    """Tokens the reference needs to match an arm's bits per byte at the reference budget, over that budget.
+    """Tokens or parameters that the reference needs to match an arm's bits per byte, over the `amount` the arm has.
 
     `curve` is the reference's ([K], [B, K]) and `arm` the arm's ([], [B]) from `resampled_bits_per_byte`.
     """
-    point = tokens_to_match(budgets_K, curve[0][None], np.reshape(arm[0], 1))
-    low, high = interval(tokens_to_match(budgets_K, curve[1], arm[1]))
-    least, most = budgets_K[0] / reference_budget, budgets_K[-1] / reference_budget
+    point = amount_to_match(amounts_K, curve[0][None], np.reshape(arm[0], 1))
+    low, high = interval(amount_to_match(amounts_K, curve[1], arm[1]))
+    least, most = amounts_K[0] / amount, amounts_K[-1] / amount
 
-    def clip(tokens: float) -> tuple[float, bool, bool]:
-        value = float(np.clip(tokens / reference_budget, least, most))
-        return value, bool(tokens == np.inf), bool(tokens == 0)
+    def clip(needed: float) -> tuple[float, bool, bool]:
+        return float(np.clip(needed / amount, least, most)), bool(needed == np.inf), bool(needed == 0)
 
     (value, beyond, below), low_end, high_end = clip(point[0]), clip(low), clip(high)
     return Multiplier(

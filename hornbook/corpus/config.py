@@ -57,7 +57,7 @@ class Folder(Config):
 class Builtin(Config):
     """A collection that ships with Hornbook."""
 
-    builtin: Literal["python-textbook"]
+    builtin: Literal["python-textbook", "python-exercises"]
 
 
 _KINDS = ("python", "distributions", "folder", "builtin")

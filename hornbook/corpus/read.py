@@ -15,12 +15,13 @@ import pyarrow as pa
 from hornbook.core.documents import DOCUMENTS, document_id, text_hash
 from hornbook.core.engine import Counters, add_counters, map_groups
 from hornbook.core.errors import HornbookError
-from hornbook.corpus.builtin import LICENSE, TEXTBOOK, read_textbook, textbook_digest
+from hornbook.corpus.builtin import COLLECTIONS, LICENSE
 from hornbook.corpus.config import Builtin, Distributions, Folder, SourcesConfig
 from hornbook.corpus.distributions import list_distribution, list_standard_library
 from hornbook.corpus.folders import list_folder
 from hornbook.corpus.listing import File, Listing, groups, kind_of
 
+_BUILTIN = {str(collection.path): collection for collection in COLLECTIONS.values()}
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII | re.MULTILINE)
 
 
@@ -70,7 +71,7 @@ def list_sources(config: SourcesConfig) -> list[Listing]:
     listings: list[Listing] = []
     for source in config.sources:
         if isinstance(source, Builtin):
-            listings.append(_list_textbook())
+            listings.append(_list_builtin(source.builtin))
         elif isinstance(source, Folder):
             listings.append(list_folder(source, config.max_file_bytes))
         elif isinstance(source, Distributions):
@@ -107,8 +108,9 @@ def read_group(group: _Group) -> tuple[pa.Table, Counters]:
     dropped: Counter[str] = Counter()
     bytes_in = 0
     for file in group.files:
-        if file.path == str(TEXTBOOK):
-            rows += [(origin, text, "synthetic", json.dumps(about)) for origin, text, about in read_textbook()]
+        if file.path in _BUILTIN:
+            items = _BUILTIN[file.path].read()
+            rows += [(origin, text, "synthetic", json.dumps(about)) for origin, text, about in items]
             continue
         kind = kind_of(file.path) or "text"
         try:
@@ -179,13 +181,15 @@ class _Unusable(Exception):
         super().__init__(reason)
 
 
-def _list_textbook() -> Listing:
+def _list_builtin(name: str) -> Listing:
+    collection = COLLECTIONS[name]
+    path = collection.path
     return Listing(
-        source="builtin:python-textbook",
+        source=f"builtin:{name}",
         license=LICENSE,
-        version="2",  # of the collection and of how it is read
-        files=[File(str(TEXTBOOK), TEXTBOOK.name, TEXTBOOK.stat().st_size)],
-        digest=textbook_digest(),
+        version=collection.version,
+        files=[File(str(path), path.name, path.stat().st_size)],
+        digest=collection.digest(),
     )
 
 

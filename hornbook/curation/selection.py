@@ -4,6 +4,7 @@ First everything is decided from ids, sizes and scores; then only the texts of t
 seeded order. They are dealt into buckets of consecutive order on the way, so memory holds one bucket, not the arm.
 """
 
+import json
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -64,8 +65,8 @@ def select_step(inputs: dict[str, Path], out: Path, config: ArmConfig) -> dict[s
 
 
 def _survivors(path: Path, inputs: dict[str, Path], near: pa.Table | None, held_out: pa.Table | None) -> pa.Table:
-    """What selection needs to know of the survivors of a shard: id, source, synthetic, bytes, and their scores."""
-    table = pq.read_table(path, columns=["id", "parent", "source", "kind", "text"])
+    """What selection needs to know of the survivors of a shard: id, source, synthetic, lesson, bytes, and scores."""
+    table = pq.read_table(path, columns=["id", "parent", "source", "kind", "meta", "text"])
     mask = kept(table["id"], *(pq.read_table(inputs[name] / path.name) for name in _OF_ALL if name in inputs))
     if "leaks" in inputs:
         mask &= not_dropped(table["id"], pq.read_table(inputs["leaks"] / path.name))
@@ -77,6 +78,7 @@ def _survivors(path: Path, inputs: dict[str, Path], near: pa.Table | None, held_
         "id": table["id"],
         "source": table["source"],
         "synthetic": pc.equal(table["kind"], "synthetic"),
+        "lesson": _lesson_kinds(table),
         "bytes": pa.array(text_bytes(table["text"])),
     }
     for name in _SCORES:
@@ -87,6 +89,14 @@ def _survivors(path: Path, inputs: dict[str, Path], near: pa.Table | None, held_
         for name in _SCORES:
             columns[name] = scores[name].take(row).cast(pa.float32())
     return pa.table(columns).filter(pa.array(mask))
+
+
+def _lesson_kinds(table: pa.Table) -> pa.Array:
+    """What kind of lesson a passage is, such as exercise; "" for found passages."""
+    synthetic = pc.equal(table["kind"], "synthetic")
+    kinds = [json.loads(meta).get("kind", "") for meta in table["meta"].filter(synthetic).to_pylist()]
+    blank = pa.repeat("", len(table))
+    return pc.replace_with_mask(blank, synthetic.combine_chunks(), pa.array(kinds, pa.string()))
 
 
 def _decide(table: pa.Table, order: np.ndarray, config: ArmConfig) -> list[str]:
@@ -100,6 +110,11 @@ def _decide(table: pa.Table, order: np.ndarray, config: ArmConfig) -> list[str]:
 
     if not config.lessons:
         drop(synthetic, "a lesson, which this arm does not take")
+    elif config.lessons is not True:
+        wanted = [pc.is_in(table[name], value_set=pa.array(config.lessons)) for name in ("lesson", "source")]
+        drop(synthetic & ~pc.or_(*wanted).to_numpy(), "a lesson of a kind or source that this arm does not take")
+    if config.filter == "none":
+        drop(~synthetic, "no lesson, and this arm takes nothing else")
     if config.min_lesson_edu is not None:
         drop(synthetic & ~(edu >= config.min_lesson_edu), f"edu of a lesson below {config.min_lesson_edu:g}")
     if config.min_edu is not None:
@@ -139,7 +154,7 @@ def _numbers(table: pa.Table, name: str) -> np.ndarray:
 def _complain(table: pa.Table, chosen: np.ndarray, config: ArmConfig) -> None:
     """Nothing selected, or no lesson where lessons are wanted, is an error: the arm would not be what it says."""
     synthetic, edu = table["synthetic"].to_numpy(), _numbers(table, "edu")
-    if not (chosen & ~synthetic).any():
+    if config.filter != "none" and not (chosen & ~synthetic).any():
         found = ~synthetic
         if not found.any():
             problem = f"The arm {config.name!r} has nothing to select from: no passage survived the steps before."
@@ -152,9 +167,16 @@ def _complain(table: pa.Table, chosen: np.ndarray, config: ArmConfig) -> None:
         )
     if config.lessons and not (chosen & synthetic).any():
         raise HornbookError(
-            f"The arm {config.name!r} takes lessons, but of {int(synthetic.sum())} that survived none is selected.",
-            "Add a source of lessons such as builtin:python-textbook, lower min_lesson_edu, or set lessons: false.",
+            f"The arm {config.name!r} takes lessons, but of {int(synthetic.sum())} that survived none is selected"
+            + (f" (there are: {', '.join(kinds)})." if (kinds := _kinds(table)) else "."),
+            "Add a source of lessons such as builtin:python-textbook, lower min_lesson_edu, or correct lessons.",
         )
+
+
+def _kinds(table: pa.Table) -> list[str]:
+    """Kinds and sources of the lessons."""
+    lessons = table.filter(table["synthetic"])
+    return sorted({kind for name in ("lesson", "source") for kind in pc.unique(lessons[name]).to_pylist() if kind})
 
 
 def _write(paths: list[Path], selected: pa.Table, out: Path, bar: Progress) -> None:

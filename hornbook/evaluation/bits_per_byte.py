@@ -11,7 +11,9 @@ Shapes in names: B rows, T positions, D width, N scored tokens, V vocabulary.
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,16 @@ from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
 from hornbook.model.generate import start_id
 from hornbook.tokenization.encode import open_tokenizer
+from hornbook.training.trainer import machine, read_choices
 
-BATCH_TOKENS = 8192
-LOGITS_AT_ONCE = 1 << 24  # float32 numbers, 64 MB: a large vocabulary does not need a large memory
+BATCH_TOKENS = 2048  # what a layer makes of so many stays in the cache
+LOGITS_AT_ONCE = 1 << 20  # float32 numbers, 4 MB: they stay in the cache, whatever the vocabulary
 BITS = pa.schema(
     [
         ("arm", pa.string()),
         ("budget", pa.int64()),
         ("seed", pa.int64()),
+        ("parameters", pa.int64()),  # of the model, a tied head once
         ("set", pa.string()),
         ("id", pa.string()),
         ("bits", pa.float64()),
@@ -60,7 +64,6 @@ class _Window:
     item: int
 
 
-@torch.inference_mode()
 def bits(
     model: Decoder,
     tokenizer: Tokenizer,
@@ -73,7 +76,8 @@ def bits(
 
     `context` is the number of positions of a window, BOS included; `batch` the number of positions computed
     at a time. The order of the items has no bearing on their bits. `advance` is told the items done,
-    in fractions.
+    in fractions. On a CPU several batches go side by side, one on each of torch's threads: small operations gain
+    little from a second one.
     Raises HornbookError when the tokenizer has tokens that the model does not know.
     """
     if context < 2:
@@ -86,11 +90,13 @@ def bits(
     windows = _windows(tokenizer, items, start_id(model.config), context)
     total = sum(len(window.ids) for window in windows)
     total_bits = np.zeros(len(items))
-    for group in _batches(windows, batch):
-        nats, lengths = _nats(model, group)
-        owners = np.repeat([window.item for window in group], lengths)
-        total_bits += np.bincount(owners, weights=nats.double().numpy(), minlength=len(items)) / math.log(2)
-        advance(len(items) * sum(len(window.ids) for window in group) / total)
+    groups = list(_batches(windows, batch))
+    threads = torch.get_num_threads() if model.head_weight.device.type == "cpu" else 1
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for group, (nats, lengths) in zip(groups, pool.map(partial(_nats, model), groups), strict=True):
+            owners = np.repeat([window.item for window in group], lengths)
+            total_bits += np.bincount(owners, weights=nats.double().numpy(), minlength=len(items)) / math.log(2)
+            advance(len(items) * sum(len(window.ids) for window in group) / total)
     return total_bits, np.array([len(item.text.encode()) for item in items], np.int64)
 
 
@@ -112,8 +118,9 @@ def bpb(model_folder: Path, file: Path, field: str = "text", prompt_field: str |
 
 
 def bits_step(inputs: dict[str, Path], out: Path, config: BitsConfig) -> dict[str, Any]:
-    """Measure every budget of `inputs["model"]` on the JSONL sets of the other inputs; write bits.parquet.
+    """Measure every budget of `inputs["model"]` on the JSONL sets of `sets` and `held_out`; write bits.parquet.
 
+    The models compute as they did in training: in the number type and on the device of `inputs["probe"]`.
     Counters: `bits_per_byte` by set and budget. Raises HornbookError when no model or no set is there.
     """
     folders = sorted(
@@ -122,19 +129,22 @@ def bits_step(inputs: dict[str, Path], out: Path, config: BitsConfig) -> dict[st
     )
     if not folders:
         raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
-    sets = _read_sets([path for name, path in sorted(inputs.items()) if name != "model"], config.sets)
+    sets = _read_sets([path for name, path in sorted(inputs.items()) if name not in ("model", "probe")], config.sets)
+    choices = read_choices(inputs["probe"])
 
     tables = []
     per_byte: dict[str, dict[str, float]] = {name: {} for name in sets}
     total = len(folders) * sum(map(len, sets.values()))
-    with Progress(f"bits per byte {config.arm}", total) as bar:
+    with machine(choices), Progress(f"bits per byte {config.arm}", total) as bar:
         for folder in folders:
             budget, (model, tokenizer) = int(folder.name), _open(folder)
+            model.to(choices.device, getattr(torch, choices.dtype))
             context = model.config.max_position_embeddings
             for name, items in sets.items():
                 item_bits, item_bytes = bits(model, tokenizer, items, context, config.batch_tokens, bar.advance)
                 per_byte[name][str(budget)] = float(item_bits.sum() / item_bytes.sum())
-                tables.append(_table(config, budget, name, items, item_bits, item_bytes))
+                about = (config.arm, budget, config.seed, model.num_parameters())
+                tables.append(_table(about, name, items, item_bits, item_bytes))
     table = pa.concat_tables(tables)
     write_table(table, out / "bits.parquet")
     return {"rows_out": table.num_rows, "bits_per_byte": per_byte, "models": len(folders)}
@@ -218,6 +228,7 @@ def _batches(windows: list[_Window], positions: int) -> Iterator[list[_Window]]:
         yield batch
 
 
+@torch.inference_mode()
 def _nats(model: Decoder, group: list[_Window]) -> tuple[torch.Tensor, list[int]]:
     """Negative log-likelihood of the predicted tokens [N], window after window, and how many each has."""
     device = model.head_weight.device
@@ -253,16 +264,8 @@ def _read_sets(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, list
 
 
 def _table(
-    config: BitsConfig, budget: int, name: str, items: list[Item], item_bits: np.ndarray, item_bytes: np.ndarray
+    about: tuple[str, int, int, int], name: str, items: list[Item], item_bits: np.ndarray, item_bytes: np.ndarray
 ) -> pa.Table:
-    count = len(items)
-    columns = [
-        [config.arm] * count,
-        [budget] * count,
-        [config.seed] * count,
-        [name] * count,
-        [item.id for item in items],
-        item_bits,
-        item_bytes,
-    ]
-    return pa.table(columns, schema=BITS)
+    """Rows of a set; `about`: arm, budget, seed, parameters."""
+    same = [[value] * len(items) for value in (*about, name)]
+    return pa.table([*same, [item.id for item in items], item_bits, item_bytes], schema=BITS)

@@ -33,4 +33,23 @@ class BitsConfig(Config):
     arm: str
     seed: int = Field(0, ge=0)
     sets: tuple[str, ...] = ()  # empty: all that there are
-    batch_tokens: int = Field(8192, ge=1)  # positions at a time: memory and speed, not the result
+    batch_tokens: int = Field(2048, ge=1)  # positions at a time: memory and speed, not the result
+
+
+class ExecutionConfig(Config):
+    """Whether models write solutions to the beginner exercises, and how; they are run in the sandbox."""
+
+    enabled: bool = False
+    samples: int = Field(1, ge=1)  # solutions of each exercise
+    temperature: float = Field(0.0, ge=0)  # 0: the most likely one, which needs no second sample
+    top_p: float = Field(0.95, gt=0, le=1)
+    max_new_tokens: int = Field(200, ge=1)
+    exercises: int | None = Field(None, ge=1)  # the first so many; all unless given
+    arm: str = ""  # which arm and seed is measured: set by the plan
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _samples_differ(self) -> Self:
+        if self.samples > 1 and not self.temperature:
+            raise ValueError("several samples need a temperature above 0: they would all be the same")
+        return self

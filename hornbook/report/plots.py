@@ -15,11 +15,11 @@ import numpy as np
 # Placeholder -> CSS variable. Arms get the colours arm-0 (the reference, muted), arm-1, arm-2 ... in turn.
 INK, MUTED, GRID, ACCENT = "#010102", "#010103", "#010104", "#010105"
 ARM_COLOURS = 6
-_ARMS = [f"#0102{index:02x}" for index in range(ARM_COLOURS)]
+ARM_INKS = [f"#0102{index:02x}" for index in range(ARM_COLOURS)]
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", ACCENT: "accent"}
-_VARIABLES |= {colour: f"arm-{index}" for index, colour in enumerate(_ARMS)}
-_MARKERS = "osD^vP"
-_STYLE: dict[Any, Any] = {
+_VARIABLES |= {colour: f"arm-{index}" for index, colour in enumerate(ARM_INKS)}
+MARKERS = "osD^vP"
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "text.color": INK,
@@ -50,12 +50,12 @@ def learning_curves(verdict: Mapping[str, Any], name: str, arms: Sequence[str]) 
     for row in verdict["curves"]:
         if row["set"] == name:
             points.setdefault(row["arm"], []).append((row["budget"], row["bpb"]))
-    figure, axes = _figure(height=3.5)
+    figure, axes = new_figure(height=3.5)
     for arm in arms:
         if arm in points:
             x, y = zip(*sorted(points[arm]), strict=True)
             index = arm_index(arms, arm)
-            style = {"color": _ARMS[index], "marker": _MARKERS[index], "markersize": 4.5, "linewidth": 1.8}
+            style = {"color": ARM_INKS[index], "marker": MARKERS[index], "markersize": 4.5, "linewidth": 1.8}
             axes.plot(x, y, zorder=2 if arm == reference else 3, **style)
     budgets = sorted({x for curve in points.values() for x, _ in curve})
     axes.set_xscale("log")
@@ -66,7 +66,7 @@ def learning_curves(verdict: Mapping[str, Any], name: str, arms: Sequence[str]) 
     axes.set_title("bits per byte (lower is better)", loc="left", fontsize=9, color=MUTED)
     _mark_multipliers(axes, verdict, name, arms, budget)
     said = "; ".join(f"{row['arm']} {row['text']}" for row in verdict["multipliers"] if row["set"] == name)
-    return _svg(figure, f"curves-{name}", f"Learning curves on {name}. Multipliers: {said}.")
+    return to_svg(figure, f"curves-{name}", f"Learning curves on {name}. Multipliers: {said}.")
 
 
 def sweep(verdict: Mapping[str, Any], name: str) -> str:
@@ -75,12 +75,12 @@ def sweep(verdict: Mapping[str, Any], name: str) -> str:
     budget, reference = verdict["reference_budget"], verdict["reference_arm"]
     rows = {r["arm"]: r for r in verdict["curves"] if r["set"] == name and r["budget"] == budget}
     points = sorted((value, rows[arm]) for arm, value in values.items() if arm in rows)
-    figure, axes = _figure(height=3.2)
+    figure, axes = new_figure(height=3.2)
     x, y = [value for value, _ in points], [row["bpb"] for _, row in points]
-    axes.axhline(rows[reference]["bpb"], color=_ARMS[0], linewidth=1, linestyle=(0, (3, 3)))
-    axes.plot(x, y, color=_ARMS[2], marker="D", markersize=4.5, linewidth=1.8)
+    axes.axhline(rows[reference]["bpb"], color=ARM_INKS[0], linewidth=1, linestyle=(0, (3, 3)))
+    axes.plot(x, y, color=ARM_INKS[2], marker="D", markersize=4.5, linewidth=1.8)
     axes.vlines(
-        x, [r["low"] for _, r in points], [r["high"] for _, r in points], color=_ARMS[2], linewidth=5, alpha=0.2
+        x, [r["low"] for _, r in points], [r["high"] for _, r in points], color=ARM_INKS[2], linewidth=5, alpha=0.2
     )
     if min(x) > 0 and max(x) > 10 * min(x):
         axes.set_xscale("log")
@@ -89,7 +89,26 @@ def sweep(verdict: Mapping[str, Any], name: str) -> str:
     axes.set_xlabel(setting)
     axes.set_title("bits per byte (dashed: " + reference + ")", loc="left", fontsize=9, color=MUTED)
     said = "; ".join(f"{value:g}: {row['bpb']:.3f}" for value, row in points)
-    return _svg(figure, f"sweep-{name}", f"{name} by {setting}. {said}.")
+    return to_svg(figure, f"sweep-{name}", f"{name} by {setting}. {said}.")
+
+
+def differences(verdict: Mapping[str, Any], name: str) -> str:
+    """How far every arm is from the base arm on one set, with 95 % intervals; what is decided stands out."""
+    rows = [row for row in verdict["differences"] if row["set"] == name and row["arm"] != verdict["reference_arm"]]
+    rows = rows[::-1]  # the first on top
+    figure, axes = new_figure(height=0.9 + 0.3 * len(rows))
+    axes.grid(axis="y", visible=False)
+    axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+    for place, row in enumerate(rows):
+        colour = ACCENT if row["decided"] else MUTED
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=5, alpha=0.3)
+        axes.plot(row["value"], place, color=colour, marker="o", markersize=5)
+    axes.set_yticks(range(len(rows)), [row["arm"] for row in rows])
+    axes.set_ylim(-0.7, len(rows) - 0.3)
+    axes.margins(x=0.08)
+    axes.set_title(f"bits per byte above {rows[0]['base']}", loc="left", fontsize=9, color=MUTED)
+    said = "; ".join(f"{row['arm']} {row['value']:+.3f}" for row in rows[::-1])
+    return to_svg(figure, f"differences-{name}", f"Differences from {rows[0]['base']} on {name}. {said}.")
 
 
 def _mark_multipliers(axes: Any, verdict: Mapping[str, Any], name: str, arms: Sequence[str], budget: int) -> None:
@@ -100,7 +119,7 @@ def _mark_multipliers(axes: Any, verdict: Mapping[str, Any], name: str, arms: Se
         found = rows.get(row["arm"])
         if row["set"] != name or row["budget"] != budget or found is None:
             continue
-        y, colour = row["bpb"], _ARMS[arm_index(arms, row["arm"])]
+        y, colour = row["bpb"], ARM_INKS[arm_index(arms, row["arm"])]
         head = budget * found["multiplier"]
         axes.plot([budget * found["low"], budget * found["high"]], [y, y], color=colour, linewidth=7, alpha=0.22)
         arrow = {"arrowstyle": "-|>", "color": colour, "linewidth": 1.2, "linestyle": (0, (3, 2))}
@@ -120,7 +139,7 @@ def _mark_multipliers(axes: Any, verdict: Mapping[str, Any], name: str, arms: Se
 
 def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
     """Mean label against mean prediction; a bin has `predicted`, `mean`, `labels` and maybe an `interval`."""
-    figure, axes = _figure(height=3.4)
+    figure, axes = new_figure(height=3.4)
     predicted, labelled = ([row[key] for row in bins] for key in ("predicted", "mean"))
     ends = [0, max(1, np.ceil(max(*predicted, *labelled)))]
     axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
@@ -132,13 +151,13 @@ def calibration(bins: Sequence[Mapping[str, Any]]) -> str:
     axes.scatter(predicted, labelled, s=14 + 90 * size / size.max(), color=ACCENT, zorder=3)
     axes.set_xlabel("predicted educational value")
     axes.set_title("mean label", loc="left", fontsize=9, color=MUTED)
-    return _svg(figure, "calibration", "Calibration: mean label against mean prediction.")
+    return to_svg(figure, "calibration", "Calibration: mean label against mean prediction.")
 
 
 def histogram(scores: np.ndarray, thresholds: Mapping[str, float]) -> str:
     """How the educational value of the scored passages is spread, and where arms cut."""
     counts, edges = np.histogram(scores, bins=50, range=(0, 5))
-    figure, axes = _figure(height=3.4)
+    figure, axes = new_figure(height=3.4)
     axes.stairs(counts, edges, fill=True, color=ACCENT, alpha=0.75)
     axes.set_ylim(0, 1.2 * max(counts.max(), 1))
     for place, value in enumerate(sorted(set(thresholds.values()))):
@@ -156,7 +175,7 @@ def histogram(scores: np.ndarray, thresholds: Mapping[str, float]) -> str:
     axes.yaxis.set_major_formatter(lambda value, _: short_number(value))
     axes.set_xlabel("predicted educational value")
     axes.set_title("passages", loc="left", fontsize=9, color=MUTED)
-    return _svg(figure, "histogram", "Distribution of the educational value of passages.")
+    return to_svg(figure, "histogram", "Distribution of the educational value of passages.")
 
 
 def short_number(value: float) -> str:
@@ -173,12 +192,12 @@ def _times(found: Mapping[str, Any]) -> str:
     return f"{sign}{value:.2f}×" if value < 0.995 else f"{sign}{value:.1f}×"
 
 
-def _figure(height: float) -> tuple[Any, Any]:
+def new_figure(height: float) -> tuple[Any, Any]:
     """Axes of 4.5 inches width at 72 units each: on a phone and on a laptop text comes out at 10 to 12 pixels."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.5, height), layout="constrained")
         axes = figure.add_subplot()
         axes.grid(axis="y")
@@ -187,12 +206,12 @@ def _figure(height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, salt: str, description: str) -> str:
+def to_svg(figure: Any, salt: str, description: str) -> str:
     """The figure as an SVG element: no size of its own, no metadata, ids only where they are used."""
     import matplotlib
 
     buffer = io.StringIO()
-    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": salt}):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": salt}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
@@ -201,7 +220,8 @@ def _svg(figure: Any, salt: str, description: str) -> str:
     text = re.sub(r' id="([^"]+)"', lambda match: match[0] if match[1] in used else "", text)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    text = re.sub(r"(\d+\.\d{2})\d+", r"\1", text)
+    # Two digits of a coordinate are enough; the text between the tags keeps all of its own.
+    text = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\d+\.\d{2})\d+", r"\1", tag[0]), text)
     text = re.sub(r"font: ([^;\"]*?)(\d+(?:\.\d+)?px) [^;\"]*", r"font: \1\2 var(--sans)", text)
     size = re.search(r'viewBox="([^"]*)"', text)
     label = escape(description)

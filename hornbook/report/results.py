@@ -32,10 +32,12 @@ SETS = {
     "programs": "Neutral programs",
     "explained": "Neutral explained code",
     "helpers": "Neutral helper functions",
+    "exercises": "Beginner exercises",
 }
 REASONS_SHOWN = 8
 REPEAT = re.compile(r"\.repeat-\d+$")  # at the end of the steps of all seeds but the first
-_TABLES = ("bpb", "curves", "multipliers", "differences")
+_MORE = ("parameter_multipliers", "law", "executed", "executed_differences")
+_TABLES = ("bpb", "curves", "multipliers", "differences", *_MORE)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def results(steps: Steps) -> dict[str, Any]:
             for name in judged.get("sets", {})
         },
         "differences": judged.get("differences", []),
+        **{name: judged.get(name) or [] for name in _MORE},
         "bits_per_byte": judged.get("bpb", []),
         "bits_per_byte_mean_of_seeds": judged.get("curves", []),
         "classifier": classifier(steps),

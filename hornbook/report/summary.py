@@ -1,6 +1,6 @@
 """The table that closes a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +77,7 @@ def _difference_table(judged: dict[str, Any]) -> "Table":
     return table
 
 
-def decision(row: dict[str, Any]) -> str:
+def decision(row: Mapping[str, Any]) -> str:
     """Whether a difference is decided, and if not, what would decide it."""
     if row["decided"]:
         return "worse" if row["value"] > 0 else "better"

@@ -53,7 +53,8 @@ class Laboratory:
         rows = []
         for name, texts in self.sets.items():
             found = bits(decoder, tokenizer, [Item(f"{i}", "", text) for i, text in enumerate(texts)], 64)
-            common = {"arm": arm, "budget": budget, "seed": seed, "set": name}
+            size = decoder.num_parameters()
+            common = {"arm": arm, "budget": budget, "seed": seed, "parameters": size, "set": name}
             rows += [
                 {**common, "id": f"{i}", "bits": b, "bytes": int(n)}
                 for i, (b, n) in enumerate(zip(*found, strict=True))

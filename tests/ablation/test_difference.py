@@ -33,6 +33,19 @@ def test_equal_arms_are_not_decided_and_no_number_of_texts_would_do() -> None:
     a, _, size = draw(np.random.default_rng(0), 0.0)
     found = paired_difference(a, a, size, 500, np.random.default_rng(1))
     assert found.value == 0 and not found.decided and found.p == 1
+    assert found.seeds is None and found.texts is None
+
+
+def test_what_an_open_difference_asks_for_is_more_than_there_is() -> None:
+    rng, seen = np.random.default_rng(6), 0
+    for _ in range(60):
+        a, b, size = draw(rng, 0.04, seeds=2, spread=0.01)
+        found = paired_difference(a, b, size, 300, rng)
+        if not found.decided:
+            seen += 1
+            assert found.seeds is None or found.seeds > 2
+            assert found.texts is None or found.texts > TEXTS
+    assert seen >= 20
 
 
 def test_a_large_difference_is_decided() -> None:

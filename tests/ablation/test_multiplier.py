@@ -4,11 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.ablation.multiplier import (
+    amount_to_match,
     falling,
     interval,
     multiplier,
     resampled_bits_per_byte,
-    tokens_to_match,
 )
 
 BUDGETS = np.array([300_000.0, 600_000.0, 1_200_000.0, 2_400_000.0])
@@ -19,7 +19,7 @@ targets = st.floats(0.5, 5.5)
 
 
 def at(target: float, curve: np.ndarray = CURVE) -> float:
-    return float(tokens_to_match(BUDGETS, curve[None], np.array([target]))[0])
+    return float(amount_to_match(BUDGETS, curve[None], np.array([target]))[0])
 
 
 @given(curves, st.integers(1, 3))
@@ -57,7 +57,7 @@ def test_a_levelled_curve_never_rises_and_keeps_its_mean(curve: np.ndarray) -> N
 
 def test_one_budget_gives_bounds() -> None:
     for target, tokens in ((2.0, np.inf), (3.0, 0.0)):
-        found = tokens_to_match(np.array([6e5]), np.array([[2.5]]), np.array([target]))
+        found = amount_to_match(np.array([6e5]), np.array([[2.5]]), np.array([target]))
         assert found[0] == tokens
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hornbook.core.documents import DOCUMENTS, VERDICTS, document_id, read_table, write_table
-from hornbook.corpus.builtin import read_textbook
+from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.corpus.passages import cut
 from hornbook.curation.config_rules import FileRulesConfig, PassageRulesConfig
 from hornbook.curation.measures import measure
@@ -153,7 +153,7 @@ def test_rules_about_code_leave_prose_and_lessons_alone():
 
 
 def test_no_lesson_of_the_textbook_is_lost():
-    passages = [p for _, text, _ in read_textbook() for p in cut(text, "synthetic", 2000)]
+    passages = [p for _, text, _ in COLLECTIONS["python-textbook"].read() for p in cut(text, "synthetic", 2000)]
     table = documents(passages, "synthetic")
     none = verdicts(table["parent"].to_pylist(), [""] * len(passages))
     _, counters = judge_passages(table, none, none, PassageRulesConfig())

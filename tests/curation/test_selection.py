@@ -1,5 +1,7 @@
 """Selection: an arm gets what its recipe says, in seeded order, and every other survivor gets a reason."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -122,6 +124,22 @@ def test_rank_by_weighs_several_scores(tmp_path):
     assert "rank by edu, level not in the top 10 % of the bytes" in reasons.values()
 
 
+def test_an_arm_may_take_lessons_of_some_kinds_and_nothing_found(tmp_path):
+    kinds = {n: "exercise" if n % 2 else "dialogue" for n in range(80, 100)}
+    rows = [{**row, "meta": json.dumps({"kind": kinds[n]}) if n in kinds else "{}"} for n, row in enumerate(ROWS)]
+    inputs = prepare(tmp_path, rows=rows)
+    selected, reasons, counters = run(tmp_path / "a", inputs, filter="none", lessons=("exercise",))
+    assert sorted(selected) == list(range(81, 100, 2)) and counters["lessons"] == 10
+    assert set(reasons.values()) == {
+        "a lesson of a kind or source that this arm does not take",
+        "no lesson, and this arm takes nothing else",
+    }
+    both, _, _ = run(tmp_path / "b", inputs, filter="rules", lessons=("dialogue",))
+    assert sorted(both) == [*range(80), *range(80, 100, 2)]
+    with pytest.raises(HornbookError, match=r"there are: dialogue, exercise"):
+        run(tmp_path / "c", inputs, filter="none", lessons=("poem",))
+
+
 def test_an_arm_that_selects_nothing_says_what_to_do(tmp_path):
     inputs = prepare(tmp_path)
     with pytest.raises(HornbookError, match=r"min_edu 4\.95.*best of 80 passages has edu 4\.90.*Lower min_edu"):
@@ -141,6 +159,7 @@ def test_an_arm_that_selects_nothing_says_what_to_do(tmp_path):
         {"filter": "classifier", "min_edu": 2, "top_share": 0.1},
         {"filter": "rules", "min_edu": 2},
         {"filter": "raw", "lessons": True},
+        {"filter": "none"},
         {"filter": "rules", "min_lesson_edu": 2},
         {"filter": "classifier", "min_edu": 2, "rank_by": {"self": 1}},
         {"filter": "classifier", "top_share": 0.1, "rank_by": {"beauty": 1}},

@@ -17,6 +17,7 @@ from hornbook.model import huggingface
 from hornbook.tokenization.encode import open_tokenizer
 from tests.evaluation.conftest import CONTEXT
 from tests.tokenization.documents import passages
+from tests.training.stores import write_choices
 
 ITEMS = [
     Item("short", "", "x = 1\n"),
@@ -125,7 +126,8 @@ def test_the_step_measures_every_budget_on_every_set(model_folder, tmp_path):
     (tmp_path / "models" / "checkpoints").mkdir()
     write_lines(sets / "code.jsonl", [vars(item) for item in ITEMS])
     write_lines(held_out / "held_out.jsonl", [vars(item) for item in ITEMS[:2]])
-    inputs = {"model": tmp_path / "models", "sets": sets, "held_out": held_out}
+    write_choices(tmp_path / "probe")
+    inputs = {"model": tmp_path / "models", "sets": sets, "held_out": held_out, "probe": tmp_path / "probe"}
     counters = bits_step(inputs, out, BitsConfig(arm="curated", seed=3))
     rows = pq.read_table(out / "bits.parquet").to_pylist()
     assert len(rows) == 2 * (len(ITEMS) + 2) == counters["rows_out"]
@@ -173,6 +175,22 @@ def test_missing_files_are_named(model_folder, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(HornbookError, match="no model in"):
         bits_step({"model": tmp_path / "out", "sets": tmp_path}, tmp_path, BitsConfig(arm="raw"))
+
+
+def test_in_bfloat16_the_bits_are_nearly_the_same(model_folder, tokenizer):
+    wanted, _ = bits(huggingface.load(model_folder), tokenizer, ITEMS, CONTEXT)
+    found, _ = bits(huggingface.load(model_folder).bfloat16(), tokenizer, ITEMS, CONTEXT)
+    assert found.sum() == pytest.approx(wanted.sum(), rel=0.01)
+
+
+def test_threads_have_no_bearing_on_the_bits(model_folder, tokenizer):
+    model, before = huggingface.load(model_folder), torch.get_num_threads()
+    found = []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        found.append(bits(model, tokenizer, ITEMS * 5, CONTEXT, batch=100)[0])
+    torch.set_num_threads(before)
+    assert np.array_equal(*found)
 
 
 def test_a_foreign_tokenizer_is_refused(model_folder, tokenizer):

@@ -26,7 +26,7 @@ def test_the_sets_are_written_and_never_change(tmp_path):
         counters = sets.sets_step({}, tmp_path / name, CONFIG)
     assert content_hash(tmp_path / "first") == content_hash(tmp_path / "second")
     neutral = {path.stem for path in sets.NEUTRAL.glob("*.jsonl")}
-    assert set(counters["sets"]) == {"humaneval", "functions"} | neutral
+    assert set(counters["sets"]) == {"humaneval", "functions", "exercises"} | neutral
     for name in counters["sets"]:
         items = lines(tmp_path / "first" / f"{name}.jsonl")
         assert all(set(item) == {"id", "prompt", "text"} and item["text"].strip() for item in items)

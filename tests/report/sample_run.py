@@ -171,7 +171,14 @@ def _train_and_judge(run: Path) -> None:
                 noise_N = np.random.default_rng(budget).normal(0, 0.25, 120)
                 for text, length in enumerate(bytes_N):
                     bits = float(length * max(rate + hard_N[text] + noise_N[text] * (arm != "raw"), 0.1))
-                    row = {"arm": arm, "budget": budget, "seed": 0, "set": name, "id": f"{name}/{text}"}
+                    row = {
+                        "arm": arm,
+                        "budget": budget,
+                        "seed": 0,
+                        "parameters": 1_328_256,
+                        "set": name,
+                        "id": f"{name}/{text}",
+                    }
                     rows.append(row | {"bits": bits, "bytes": int(length)})
         sources = {"corpus": 412_345} | ({"lessons": 204_331} if arm == "textbook" else {})
         epochs = {name: round(6e5 / sum(sources.values()), 2) for name in sources}

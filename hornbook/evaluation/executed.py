@@ -1,0 +1,135 @@
+"""Executed exercises: a model writes the body of a function, and the function's tests are run in the sandbox.
+
+The beginner exercises ship with the package: combinations of tasks that the training exercises never show, see
+exercises/README.md. A solution ends where the text leaves the function (Chen et al. 2021, section 2.1).
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from tokenizers import Tokenizer
+
+from hornbook.core.documents import write_table
+from hornbook.core.errors import HornbookError
+from hornbook.core.progress import Progress
+from hornbook.evaluation.config import ExecutionConfig
+from hornbook.evaluation.sets import EXERCISES
+from hornbook.model import huggingface
+from hornbook.model.decoder import Decoder
+from hornbook.model.generate import encode_prompt, fitting_threads, generate, load_tokenizer, stream_text
+from hornbook.services.sandbox import run_many
+
+EXECUTED = pa.schema(
+    [
+        ("arm", pa.string()),
+        ("budget", pa.int64()),
+        ("seed", pa.int64()),
+        ("parameters", pa.int64()),
+        ("id", pa.string()),
+        ("samples", pa.int64()),
+        ("passed", pa.int64()),  # samples whose program ran to its end
+        ("solution", pa.string()),  # the first of them
+        ("reason", pa.string()),  # why that one failed: see sandbox.Outcome; "" where it passed
+    ]
+)
+_LEFT = re.compile(r"\n(?=\S)")  # the first line without indentation is outside of the function
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A signature with its docstring, the reference solution, and asserts that tell right from wrong."""
+
+    id: str
+    prompt: str
+    text: str
+    tests: str
+
+
+def executed_step(inputs: dict[str, Path], out: Path, config: ExecutionConfig) -> dict[str, Any]:
+    """Let every budget of `inputs["model"]` solve the exercises, run the solutions, write executed.parquet.
+
+    Counters: `pass_rate` by budget. Raises HornbookError when there is no model.
+    """
+    folders = sorted((path for path in inputs["model"].iterdir() if path.name.isdigit()), key=lambda p: int(p.name))
+    if not folders:
+        raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
+    exercises = read_exercises()[: config.exercises]
+    tables, rates = [], {}
+    with Progress(f"exercises {config.arm}", len(folders) * len(exercises)) as bar:
+        for folder in folders:
+            model, tokenizer = huggingface.load(folder), load_tokenizer(folder)
+            with fitting_threads(model):
+                solutions = [_solutions(model, tokenizer, exercise, config, bar) for exercise in exercises]
+            table = _judge(exercises, solutions, config)
+            about = {"arm": config.arm, "budget": int(folder.name), "seed": config.seed}
+            same = about | {"parameters": model.num_parameters(), "samples": config.samples}
+            for name, value in same.items():
+                table = table.append_column(name, pa.repeat(pa.scalar(value), len(table)))
+            tables.append(table.select(EXECUTED.names).cast(EXECUTED))
+            rates[folder.name] = float(np.mean(table["passed"].to_numpy()) / config.samples)
+    write_table(pa.concat_tables(tables), out / "executed.parquet")
+    return {"rows_out": sum(map(len, tables)), "exercises": len(exercises), "pass_rate": rates}
+
+
+def read_exercises(path: Path = EXERCISES) -> list[Exercise]:
+    """The exercises of a JSONL file with id, prompt, text and tests."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Exercise(row["id"], row["prompt"], row["text"], row["tests"]) for row in rows]
+
+
+def program(exercise: Exercise, solution: str) -> str:
+    """What is run to judge a solution."""
+    return f"{exercise.prompt}{solution}\n\n{exercise.tests}\n"
+
+
+def body(pieces: Iterator[str]) -> str:
+    """The text up to the first line that leaves the function; no further piece is asked for."""
+    text = ""
+    for piece in pieces:
+        text += piece
+        if end := _LEFT.search(text):
+            return text[: end.start() + 1]
+    return text
+
+
+def _solutions(
+    model: Decoder, tokenizer: Tokenizer, exercise: Exercise, config: ExecutionConfig, bar: Progress
+) -> list[str]:
+    """Samples of the body of one exercise, with the same seeds in every arm; "" where the prompt fills the context."""
+    # Indentation is mostly one token with the line end before it, so the model is left to write that end itself.
+    prompt = encode_prompt(model.config, tokenizer, exercise.prompt.rstrip("\n"))
+    found = [""] * config.samples if len(prompt) >= model.config.max_position_embeddings else []
+    for sample in range(config.samples - len(found)):
+        ids = generate(
+            model,
+            prompt,
+            max_new_tokens=config.max_new_tokens,
+            temperature=config.temperature,
+            top_p=config.top_p,
+            seed=sample,
+            stop_ids={model.config.eos_token_id},
+        )
+        found.append(body(stream_text(tokenizer, ids)).lstrip("\n"))
+    bar.advance()
+    return found
+
+
+def _judge(exercises: list[Exercise], solutions: list[list[str]], config: ExecutionConfig) -> pa.Table:
+    """Run all solutions; columns id, passed, solution, reason."""
+    programs = [program(exercise, text) for exercise, texts in zip(exercises, solutions, strict=True) for text in texts]
+    outcomes = list(run_many(programs))
+    passed = np.array([outcome.passed for outcome in outcomes]).reshape(-1, config.samples)
+    return pa.table(
+        {
+            "id": [exercise.id for exercise in exercises],
+            "passed": passed.sum(axis=1),
+            "solution": [texts[0] for texts in solutions],
+            "reason": [outcome.reason for outcome in outcomes[:: config.samples]],
+        }
+    )

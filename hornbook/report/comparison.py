@@ -82,7 +82,7 @@ def _view(steps: Steps, judged: Row, config: ReportConfig) -> Row:
         "equal": equal(steps),
         "differed": differed(steps, names, base),
         "weak": weak_points(steps, judged),
-        "cost": _cost(steps),
+        "cost": comparison_cost(steps),
         "repeat": _repeat(steps, judged),
     }
 
@@ -177,7 +177,7 @@ def _flops(models: list[Finished]) -> float | None:
     return sum(FLOPS * n * d for n, d in pairs if n and d) if all(n and d for n, d in pairs) else None
 
 
-def _cost(steps: Steps) -> Row:
+def comparison_cost(steps: Steps) -> Row:
     """Seconds, peak memory and FLOPs by station, and how long comparing took beside training."""
     seconds: dict[str, float] = {}
     peak: dict[str, float] = {}

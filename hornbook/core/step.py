@@ -30,6 +30,7 @@ from pydantic import BaseModel
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError, explain
 
+_PARTIAL = ".partial-"
 StepFunction = Callable[[dict[str, Path], Path, Any], dict[str, Any]]
 
 
@@ -107,6 +108,12 @@ def finished_step(run: Path, name: str) -> Path:
     return folder
 
 
+def step_name(folder: Path) -> str:
+    """The name of the step that a folder belongs to, finished or not."""
+    name = folder.name
+    return name.removeprefix(_PARTIAL).rpartition("-")[0] if name.startswith(_PARTIAL) else name
+
+
 def content_hash(path: Path) -> str:
     """Hash of a file, or of all files of a step's folder but its manifest."""
     digest = hashlib.blake2b(digest_size=16)
@@ -157,8 +164,8 @@ def _input_identities(step: Step, identities: Mapping[str, str]) -> dict[str, st
 
 
 def _run(step: Step, identity: str, identities: Mapping[str, str], folder: Path) -> dict[str, Any]:
-    final, partial = folder / step.name, folder / f".partial-{step.name}-{identity[:16]}"
-    for stale in folder.glob(f".partial-{step.name}-*"):
+    final, partial = folder / step.name, folder / f"{_PARTIAL}{step.name}-{identity[:16]}"
+    for stale in folder.glob(f"{_PARTIAL}{step.name}-*"):
         if stale != partial:
             shutil.rmtree(stale)
     partial.mkdir(exist_ok=True)

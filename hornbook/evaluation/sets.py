@@ -25,8 +25,8 @@ from hornbook.core.documents import atomic_write, document_id, find_rows, seeded
 from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.core.step import content_hash
-from hornbook.evaluation.bits_per_byte import Item, read_items
 from hornbook.evaluation.config import SetsConfig
+from hornbook.evaluation.items import Item, read_items
 
 NEUTRAL = Path(__file__).parent / "neutral"
 EXERCISES = Path(__file__).parent / "exercises" / "beginner.jsonl"

@@ -150,7 +150,7 @@ def _decisions(judged: Row) -> str:
 
 def _some(rows: Sequence[Row], what: str) -> str:
     """How many, and which; numbers are for those that are decided, and for the only one that is open."""
-    told = len(rows) == 1 or rows and rows[0]["decided"]
+    told = len(rows) == 1 or (rows and rows[0]["decided"])
     names = ", ".join(row["arm"].removeprefix(LEFT_OUT) + (f" {_change(row)}" if told else "") for row in rows)
     return f"{len(rows)} {'is' if len(rows) == 1 else 'are'} {what} ({names})" if rows else f"none is {what}"
 

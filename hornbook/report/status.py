@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hornbook.core.step import step_name
 from hornbook.report.results import Steps, run_steps, station_rank
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _partial(run: Path) -> dict[str, float]:
     """Unfinished steps with the time when something was last written for them."""
     found = {}
     for folder in (Path(run) / "steps").glob(".partial-*"):
-        name = folder.name.removeprefix(".partial-").rpartition("-")[0]
+        name = step_name(folder)
         found[name] = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
     return found
 

@@ -26,6 +26,7 @@ from tokenizers import Tokenizer
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
+from hornbook.core.step import step_name
 from hornbook.model import huggingface
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
@@ -72,7 +73,7 @@ def train_arm_step(inputs: dict[str, Path], out: Path, config: TrainConfig) -> d
     with machine(choices):
         model = build_model(config.model, load_tokenizer(inputs["tokenizer"]), config.seed, choices)
         run = _Run(out, config, order, model, choices, inputs["tokenizer"], inputs.get("start"))
-        with Progress(f"train {inputs['tokens'].name}", total, "tokens") as bar:
+        with Progress(f"train {step_name(out).removeprefix('training.')}", total, "tokens") as bar:
             for segment in segments:
                 # A piece of the trunk serves the decays after it.
                 decays = [s for s in segments if s.is_decay and s.last >= segment.last]

@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 from hornbook.ablation.config import VerdictConfig
 from hornbook.ablation.verdict import verdict
 from hornbook.corpus.passages import cut
-from hornbook.evaluation.bits_per_byte import Item, bits
+from hornbook.evaluation.bits_per_byte import bits
+from hornbook.evaluation.items import Item
 from hornbook.model import huggingface
 from hornbook.tokenization.config import TokenizerConfig
 from hornbook.tokenization.train import train_bpe, write_folder

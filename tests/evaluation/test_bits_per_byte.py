@@ -11,8 +11,9 @@ import torch
 
 from hornbook.core.errors import HornbookError
 from hornbook.evaluation import bits_per_byte
-from hornbook.evaluation.bits_per_byte import Item, bits, bits_step, bpb
+from hornbook.evaluation.bits_per_byte import bits, bits_step, bpb
 from hornbook.evaluation.config import BitsConfig
+from hornbook.evaluation.items import Item
 from hornbook.model import huggingface
 from hornbook.tokenization.encode import open_tokenizer
 from tests.evaluation.conftest import CONTEXT

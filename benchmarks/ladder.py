@@ -47,17 +47,26 @@ def bits(judged: dict) -> str:
 
 
 def parameters(judged: dict) -> str:
-    """Markdown: parameter multipliers at every budget, a size a row and a set a column."""
-    rows = {(row["budget"], row["parameters"], row["set"]): row["text"] for row in judged["parameter_multipliers"]}
+    """Markdown: parameter multipliers from the reference budget on, a size a row and a set a column.
+
+    The largest size is left out: of it only a bound of 1 can be known.
+    """
+    rows = {(row["budget"], row["parameters"], row["set"]): row for row in judged["parameter_multipliers"]}
     sets = [name for name in SETS if name in judged["sets"]]
-    lines = [
-        "| tokens | parameters | " + " | ".join(SETS[name] for name in sets) + " |",
-        "|---" * (2 + len(sets)) + "|",
-    ]
+    lines = ["| tokens | parameters | " + " | ".join(SETS[name] for name in sets) + " |"]
+    lines.append("|---" * (2 + len(sets)) + "|")
+    largest = max(size for _, size, _ in rows)
     for budget, size in sorted({key[:2] for key in rows}):
-        cells = " | ".join(rows[budget, size, name] for name in sets)
-        lines.append(f"| {short_number(budget)} | {short_number(size)} | {cells} |")
+        if budget >= judged["reference_budget"] and size < largest:
+            cells = " | ".join(_multiplier(rows[budget, size, name]) for name in sets)
+            lines.append(f"| {short_number(budget)} | {short_number(size)} | {cells} |")
     return "\n".join(lines)
+
+
+def _multiplier(row: dict) -> str:
+    """A multiplier with its interval; nothing but the bound where both ends are the same."""
+    text: str = row["text"]
+    return text.split(" [")[0] if row["low"] == row["high"] else text
 
 
 def law(judged: dict) -> str:

@@ -122,7 +122,7 @@ def plan(recipe: Recipe) -> list[Step]:
         recipe.evaluation.sets,
         {"documents": passages, "held_out_files": held_files, "exact": exact},
     )
-    exercises = content_hash(EXERCISES)
+    exercises, reference = content_hash(EXERCISES), recipe.ablation.reference_budget
     models: list[dict[str, Step]] = [{} for _ in repeats]
     measured: dict[str, Step] = {}
     for n in repeats:
@@ -143,7 +143,7 @@ def plan(recipe: Recipe) -> list[Step]:
             step = add(name, bits_step, "evaluate", about, given, ("torch",), variant=repeat)
             measured[step.name] = step
             if (execution := recipe.evaluation.execution).enabled:
-                run = execution.model_copy(update={"arm": arm.name, "seed": training.seed})
+                run = execution.model_copy(update={"arm": arm.name, "seed": training.seed, "budget": reference})
                 name, given = f"evaluation.executed.{arm.name}", {"model": model}
                 step = add(name, executed_step, "evaluate", run, given, ("torch",), exercises, variant=repeat)
                 measured[step.name] = step

@@ -92,3 +92,13 @@ def test_a_curriculum_reads_the_scores_of_its_arm(tmp_path):
 def test_a_difference_that_cannot_be_is_an_error_that_names_it(tmp_path, curation, message):
     with pytest.raises(HornbookError, match=message):
         steps(tmp_path, arm("odd", curation))
+
+
+def test_exercises_are_executed_at_the_reference_budget_where_the_recipe_says_so(tmp_path):
+    assert not any("executed" in name for name in steps(tmp_path))
+    text = RECIPE.replace("evaluation: {", "evaluation: {execution: {enabled: true}, ")
+    (tmp_path / "recipe.yaml").write_text(text)
+    found = {step.name: step for step in plan(load_recipe(tmp_path / "recipe.yaml"))}
+    config = found["evaluation.executed.raw"].config
+    assert (config.arm, config.seed, config.budget) == ("raw", 0, 8000)
+    assert found["ablation.verdict"].inputs["evaluation.executed.raw"] is found["evaluation.executed.raw"]

@@ -43,10 +43,11 @@ class ExecutionConfig(Config):
     samples: int = Field(1, ge=1)  # solutions of each exercise
     temperature: float = Field(0.0, ge=0)  # 0: the most likely one, which needs no second sample
     top_p: float = Field(0.95, gt=0, le=1)
-    max_new_tokens: int = Field(200, ge=1)
+    max_new_tokens: int = Field(100, ge=1)  # the longest reference solution has about 80
     exercises: int | None = Field(None, ge=1)  # the first so many; all unless given
-    arm: str = ""  # which arm and seed is measured: set by the plan
+    arm: str = ""  # which arm, seed and budget is measured: set by the plan
     seed: int = Field(0, ge=0)
+    budget: int | None = None  # all unless given
 
     @model_validator(mode="after")
     def _samples_differ(self) -> Self:

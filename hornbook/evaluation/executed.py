@@ -52,11 +52,12 @@ class Exercise:
 
 
 def executed_step(inputs: dict[str, Path], out: Path, config: ExecutionConfig) -> dict[str, Any]:
-    """Let every budget of `inputs["model"]` solve the exercises, run the solutions, write executed.parquet.
+    """Let the models in `inputs["model"]` solve the exercises, run the solutions, write executed.parquet.
 
     Counters: `pass_rate` by budget. Raises HornbookError when there is no model.
     """
     folders = sorted((path for path in inputs["model"].iterdir() if path.name.isdigit()), key=lambda p: int(p.name))
+    folders = [folder for folder in folders if config.budget in (None, int(folder.name))]
     if not folders:
         raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
     exercises = read_exercises()[: config.exercises]

@@ -54,6 +54,8 @@ def test_a_model_is_judged_at_every_budget(model_folder, tmp_path):
     assert {(row["arm"], row["seed"], row["samples"], row["passed"]) for row in rows} == {("a", 4, 2, 0)}
     assert all(row["reason"] for row in rows) and rows[0]["parameters"] > 1000
     assert [bool(row["solution"]) for row in rows] == [False] * 3 + [True] * 3
+    one = executed_step({"model": tmp_path / "models"}, tmp_path / "out", config.model_copy(update={"budget": 200}))
+    assert list(one["pass_rate"]) == ["200"]
     again = tmp_path / "again"
     again.mkdir()
     executed_step({"model": tmp_path / "models"}, again, config)

@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -21,8 +21,10 @@ Examples:
   hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3
   hornbook ladder recipes/laptop-python.yaml --sizes 0.3M,3M,10M
   hornbook complete "def fibonacci(n):"
+  hornbook fetch teacher                       a small teacher that runs here; prints where it is
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
   hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
+  hornbook model show phi-4                    what a model of this shape costs
 """
 
 app = typer.Typer(
@@ -148,7 +150,7 @@ def bpb(
 @app.command()
 def complete(
     prompt: Annotated[str, typer.Argument(help="The start of a text.")],
-    model: Annotated[Path, typer.Option(help="Folder of a model.")] = RUN / "models" / "final",
+    model: Annotated[Path, typer.Option(help="Folder or GGUF file of a model.")] = RUN / "models" / "final",
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest continuation.")] = 128,
     temperature: Annotated[float, typer.Option(min=0, help="0: always the most likely token.")] = 0.2,
     top_k: Annotated[int, typer.Option(min=0, help="Draw from this many tokens (0: all).")] = 0,
@@ -167,6 +169,39 @@ def complete(
         top_p=top_p,
         seed=seed,
     )
+
+
+@app.command()
+def fetch(
+    what: Annotated[Literal["teacher"], typer.Argument(help="teacher: SmolLM2-135M-Instruct, a GGUF file of 98 MB.")],
+) -> None:
+    """Download a model once and print where it is. Example: hornbook fetch teacher"""
+    from hornbook.services.teacher import fetch_teacher
+
+    print(fetch_teacher())
+
+
+SHAPES = "Shapes of models, and what they cost. Example: hornbook model show phi-4"
+model_app = typer.Typer(help=SHAPES, no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(model_app, name="model")
+
+
+@model_app.command("list")
+def model_list() -> None:
+    """Print parameters, memory and context of every model that has a name. Example: hornbook model list"""
+    from hornbook.model.sizes import list_models
+
+    list_models()
+
+
+@model_app.command("show")
+def model_show(
+    model: Annotated[str, typer.Argument(help="Name of a model (see `hornbook model list`), or a folder with one.")],
+) -> None:
+    """Print shape, parameters, memory and arithmetic of a model. Example: hornbook model show phi-4"""
+    from hornbook.model.sizes import show_model
+
+    show_model(model)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`hornbook complete`: continue a text with a model of a run, as it is generated."""
+"""`hornbook complete`: continue a text with a model, as it is generated."""
 
 import sys
 import time
@@ -9,9 +9,9 @@ from typing import TextIO
 from tokenizers import Tokenizer
 
 from hornbook.core.errors import HornbookError
-from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, fitting_threads, generate, load_tokenizer, stream_text
+from hornbook.model.generate import encode_prompt, fitting_threads, generate, start_id, stream_text
+from hornbook.model.load import load_any
 
 DEFAULT_MODEL = Path("runs/laptop-python/models/final")
 
@@ -29,13 +29,14 @@ def complete(
 ) -> None:
     """Print the prompt and its continuation as it comes, then tokens per second on standard error.
 
-    Raises HornbookError when the folder holds no model, and for prompts that do not fit into its context.
+    Raises HornbookError when there is no model that our decoder computes, and for prompts that do not fit into its
+    context.
     """
     out = out or sys.stdout
     decoder, tokenizer = open_model(Path(model))
     ids = generate(
         decoder,
-        encode_prompt(decoder.config, tokenizer, prompt),
+        _prompt_ids(decoder, tokenizer, prompt),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -52,19 +53,21 @@ def complete(
     print(_speed(times), file=sys.stderr)
 
 
-def open_model(folder: Path) -> tuple[Decoder, Tokenizer]:
-    """The decoder in float32 and the tokenizer of a Hugging Face folder."""
-    if folder.suffix == ".gguf":
+def open_model(path: Path) -> tuple[Decoder, Tokenizer]:
+    """The decoder in float32 and the tokenizer of a Hugging Face folder or a GGUF file."""
+    if not path.is_file() and not (path / "config.json").is_file():
         raise HornbookError(
-            f"{folder} is for llama.cpp; this command reads Hugging Face folders.",
-            f"Run `llama-server -m {folder}`, or name the folder `final` beside it.",
+            f"There is no model in {path}.",
+            "Train one with `hornbook run recipes/laptop-python.yaml`, or name its folder or file with --model.",
         )
-    if not (folder / "config.json").is_file():
-        raise HornbookError(
-            f"There is no model in {folder}.",
-            "Train one with `hornbook run recipes/laptop-python.yaml`, or name its folder with --model.",
-        )
-    return huggingface.load(folder), load_tokenizer(folder)
+    return load_any(path)
+
+
+def _prompt_ids(decoder: Decoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """Token ids of a prompt. A tokenizer with a post-processor says itself how a text starts; ours have none."""
+    if tokenizer.post_processor is None:
+        return encode_prompt(decoder.config, tokenizer, prompt)
+    return tokenizer.encode(prompt).ids or [start_id(decoder.config)]
 
 
 def _timed(ids: Iterator[int], times: list[float]) -> Iterator[int]:

@@ -193,11 +193,12 @@ def _nats(model: Decoder, group: list[_Window]) -> tuple[torch.Tensor, list[int]
         for column in ([window.first for window in group], [len(window.ids) for window in group])
     )
     scored = (positions >= firsts) & (positions < ends)  # [B, T - 1]
-    hidden_ND = model.hidden(ids_BT[:, :-1])[scored]
+    # The true lengths: a window does not depend on those beside it, whatever the rotary embeddings are.
+    hidden_ND = model.hidden(ids_BT[:, :-1], lengths_B=ends.squeeze(1) - 1)[scored]
     targets_N = ids_BT[:, 1:][scored]
     rows = max(1, LOGITS_AT_ONCE // model.config.vocab_size)
     nats = [
-        torch.nn.functional.cross_entropy((h @ model.head_weight.T).float(), targets, reduction="none")
+        torch.nn.functional.cross_entropy(model.head(h).float(), targets, reduction="none")
         for h, targets in zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
     ]
     return torch.cat(nats).cpu(), [len(window.ids) - window.first for window in group]

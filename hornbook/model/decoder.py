@@ -1,7 +1,11 @@
-"""The decoder: the Phi-3 block (RMSNorm, rotary attention, SwiGLU; Abdin et al. 2024, section 2).
+"""The decoder of the Phi family, in both of its block styles.
 
-Parameters are named as in Hugging Face checkpoints, so `state_dict()` is the checkpoint. The file knows
-nothing of training, parallelism or files.
+phi-1, phi-1.5 and phi-2 (Gunasekar et al. 2023, section 2.3): one LayerNorm, then attention and MLP side by side.
+Phi-3 and Phi-4 (Abdin et al. 2024, section 2): attention, then a gated MLP, each after an RMSNorm of its own.
+
+Parameters are named as in Hugging Face checkpoints, so `state_dict()` is the checkpoint. What differs between models
+is chosen once, in constructors, by the switches of `ModelConfig`. The file knows nothing of training, parallelism or
+files.
 
 Shapes in names: B rows, T positions, D width, H heads of queries, K heads of keys and values, C channels of a
 head, V vocabulary.
@@ -14,9 +18,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from hornbook.model.config import ModelConfig
-from hornbook.model.rope import Rope, rotate
+from hornbook.model.rope import Rope, Tables, rotate
 
-Tables = tuple[torch.Tensor, torch.Tensor]
+# Projections back into the residual stream.
+OUTPUTS = ("o_proj.weight", "dense.weight", "down_proj.weight", "fc2.weight")
 
 
 class KVCache:
@@ -26,9 +31,12 @@ class KVCache:
         self.length = 0  # positions seen by all layers
         self._context = config.max_position_embeddings
         self._kv: list[torch.Tensor | None] = [None] * config.num_hidden_layers  # each [2, B, K, room, C]
+        # Keys are stored turned. When LongRoPE changes its factors they are of no use, and the tokens are needed again.
+        self._keep_ids = config.rope_scaling.original_max_position_embeddings if config.rope_scaling else 0
+        self._ids: list[torch.Tensor] = []
 
-    def append(self, layer: int, k_BKTC: torch.Tensor, v_BKTC: torch.Tensor) -> Tables:
-        """Add positions to one layer; all its keys and values. `length` is for the caller to move on."""
+    def append(self, layer: int, k_BKTC: torch.Tensor, v_BKTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Add positions to one layer; all its keys and values. `length` moves on with `advance`."""
         end = self.length + k_BKTC.shape[2]
         kv = self._kv[layer]
         if kv is None or end > kv.shape[3]:  # room doubles, so that copying stays a small share
@@ -41,6 +49,17 @@ class KVCache:
         kv[0, :, :, self.length : end] = k_BKTC
         kv[1, :, :, self.length : end] = v_BKTC
         return kv[0, :, :, :end], kv[1, :, :, :end]
+
+    def advance(self, ids_BT: torch.Tensor) -> None:
+        """These tokens have been seen by all layers."""
+        self.length += ids_BT.shape[1]
+        self._ids = [*self._ids, ids_BT] if self.length <= self._keep_ids else []
+
+    def restart(self) -> torch.Tensor:
+        """Forget keys and values; returns the tokens [B, T] that they were of."""
+        ids_BT = torch.cat(self._ids, dim=1)
+        self.length, self._ids = 0, []
+        return ids_BT
 
 
 class RMSNorm(nn.Module):
@@ -55,25 +74,37 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x, self.weight.shape, self.weight, self.eps)
 
 
+class LayerNorm(nn.LayerNorm):
+    """(x - mean(x)) / deviation(x) * weight + bias; both are taken in float32 whatever the type of x."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.hidden_size, eps=config.layer_norm_eps)
+
+
 class Attention(nn.Module):
-    """Causal attention; queries, keys and values come from one fused projection in this order."""
+    """Causal attention. What differs between models is which matrices queries, keys and values come from.
+
+    In float16 the products of queries and keys of phi-2 would overflow; torch takes them in float32 for every type.
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.layer = layer
         self.heads, self.kv_heads = config.num_attention_heads, config.num_key_value_heads
         self.head_dim = config.head_dim
-        width = (self.heads + 2 * self.kv_heads) * self.head_dim
-        self.qkv_proj = nn.Linear(config.hidden_size, width, bias=False)
-        self.o_proj = nn.Linear(config.hidden_size, config.hidden_size, bias=False)
+
+    def project(self, x_BTD: torch.Tensor, rope: Tables) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries [B, T, H, C], keys and values [B, T, K, C]; queries and keys are turned by their position."""
+        raise NotImplementedError
+
+    def output(self, y_BTD: torch.Tensor) -> torch.Tensor:
+        """What all heads found, back in the width of the model."""
+        raise NotImplementedError
 
     def forward(
         self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
     ) -> torch.Tensor:
-        qkv = self.qkv_proj(x_BTD).unflatten(-1, (-1, self.head_dim))
-        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
-        q, k = rotate(qk, *rope).split((self.heads, self.kv_heads), dim=2)
-        q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+        q, k, v = (part.transpose(1, 2) for part in self.project(x_BTD, rope))
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         y_BHTC = F.scaled_dot_product_attention(
@@ -84,29 +115,91 @@ class Attention(nn.Module):
             is_causal=mask is None and q.shape[2] > 1,
             enable_gqa=self.heads != self.kv_heads,
         )
-        return self.o_proj(y_BHTC.transpose(1, 2).flatten(2))
+        return self.output(y_BHTC.transpose(1, 2).flatten(2))
 
 
-class MLP(nn.Module):
-    """SwiGLU (Shazeer 2020); gate and up come from one fused projection in this order."""
+class FusedAttention(Attention):
+    """Queries, keys and values from one matrix, in this order."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__(config, layer)
+        D, width = config.hidden_size, self.heads * self.head_dim
+        self.qkv_proj = nn.Linear(D, width + 2 * self.kv_heads * self.head_dim, bias=config.bias)
+        self.o_proj = nn.Linear(width, D, bias=config.bias)
+
+    def project(self, x_BTD: torch.Tensor, rope: Tables) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        qkv = self.qkv_proj(x_BTD).unflatten(-1, (-1, self.head_dim))
+        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=2)
+        q, k = rotate(qk, *rope).split((self.heads, self.kv_heads), dim=2)
+        return q, k, v
+
+    def output(self, y_BTD: torch.Tensor) -> torch.Tensor:
+        return self.o_proj(y_BTD)
+
+
+class SplitAttention(Attention):
+    """Queries, keys and values from a matrix each."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__(config, layer)
+        D, width, kv_width = config.hidden_size, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        self.q_proj = nn.Linear(D, width, bias=config.bias)
+        self.k_proj = nn.Linear(D, kv_width, bias=config.bias)
+        self.v_proj = nn.Linear(D, kv_width, bias=config.bias)
+        self.dense = nn.Linear(width, D, bias=config.bias)
+
+    def project(self, x_BTD: torch.Tensor, rope: Tables) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        q, k, v = (
+            projection(x_BTD).unflatten(-1, (-1, self.head_dim))
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        return rotate(q, *rope), rotate(k, *rope), v
+
+    def output(self, y_BTD: torch.Tensor) -> torch.Tensor:
+        return self.dense(y_BTD)
+
+
+class SwiGLU(nn.Module):
+    """Gated MLP (Shazeer 2020); gate and up come from one fused projection in this order."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+        self.gate_up_proj = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=config.bias)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.bias)
 
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         gate, up = self.gate_up_proj(x_BTD).chunk(2, dim=-1)
         return self.down_proj(F.silu(gate) * up)
 
 
-class Block(nn.Module):
+class GELU(nn.Module):
+    """Two matrices and the GELU between them, in the approximation by tanh (Hendrycks and Gimpel 2016)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.bias)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.bias)
+
+    def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
+        return self.fc2(F.gelu(self.fc1(x_BTD), approximate="tanh"))
+
+
+ATTENTIONS: dict[str, type[Attention]] = {"fused": FusedAttention, "split": SplitAttention}
+MLPS: dict[str, type[SwiGLU] | type[GELU]] = {"swiglu": SwiGLU, "gelu": GELU}
+NORMS: dict[str, type[RMSNorm] | type[LayerNorm]] = {"rms": RMSNorm, "layer": LayerNorm}
+
+
+class SequentialBlock(nn.Module):
+    """Attention, then the MLP on what attention has added to."""
+
+    final_norm = "norm"  # what the checkpoints call the norm after the last block
+
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.input_layernorm = RMSNorm(config)
-        self.self_attn = Attention(config, layer)
-        self.post_attention_layernorm = RMSNorm(config)
-        self.mlp = MLP(config)
+        self.input_layernorm = NORMS[config.norm](config)
+        self.self_attn = ATTENTIONS[config.projections](config, layer)
+        self.post_attention_layernorm = NORMS[config.norm](config)
+        self.mlp = MLPS[config.mlp](config)
 
     def forward(
         self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
@@ -115,27 +208,60 @@ class Block(nn.Module):
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
 
+class ParallelBlock(nn.Module):
+    """Attention and MLP side by side on the same input, after one norm."""
+
+    final_norm = "final_layernorm"
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = NORMS[config.norm](config)
+        self.self_attn = ATTENTIONS[config.projections](config, layer)
+        self.mlp = MLPS[config.mlp](config)
+
+    def forward(
+        self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
+    ) -> torch.Tensor:
+        h_BTD = self.input_layernorm(x_BTD)
+        return x_BTD + self.self_attn(h_BTD, rope, mask, cache) + self.mlp(h_BTD)
+
+
+BLOCKS: dict[str, type[SequentialBlock] | type[ParallelBlock]] = {
+    "sequential": SequentialBlock,
+    "parallel": ParallelBlock,
+}
+
+
 class Backbone(nn.Module):
     """Everything below the head: token ids to hidden states. The checkpoints call it `model`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.window = config.sliding_window
-        self.rope = Rope(config.rotary_dim, config.rope_theta)
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
-        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.num_hidden_layers))
-        self.norm = RMSNorm(config)
+        self.rope = Rope.of(config)
+        block = BLOCKS[config.block]
+        # Zeros: to draw the usual random numbers on the meta device, torch imports its compiler for a second.
+        zeros_VD = torch.zeros(config.vocab_size, config.hidden_size)
+        self.embed_tokens = nn.Embedding.from_pretrained(zeros_VD, freeze=False)
+        self.layers = nn.ModuleList(block(config, layer) for layer in range(config.num_hidden_layers))
+        self.add_module(block.final_norm, NORMS[config.norm](config))
+        self._final_norm = block.final_norm
 
-    def forward(self, ids_BT: torch.Tensor, cache: KVCache | None = None) -> torch.Tensor:
+    def forward(
+        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        T = ids_BT.shape[1]
+        if cache is not None and self.rope.outgrows(cache.length, cache.length + T):
+            ids_BT = torch.cat((cache.restart(), ids_BT), dim=1)
         x_BTD = self.embed_tokens(ids_BT)
-        start, T = (cache.length if cache is not None else 0), ids_BT.shape[1]
-        rope = self.rope.tables(start, T, x_BTD.device, x_BTD.dtype)
-        mask = self._mask(start, T, x_BTD.device)
+        start, length = (cache.length if cache is not None else 0), ids_BT.shape[1]
+        rope = self.rope.tables(start, length, x_BTD.device, x_BTD.dtype, lengths_B)
+        mask = self._mask(start, length, x_BTD.device)
         for layer in self.layers:
             x_BTD = layer(x_BTD, rope, mask, cache)
         if cache is not None:
-            cache.length += T
-        return self.norm(x_BTD)
+            cache.advance(ids_BT)
+        return getattr(self, self._final_norm)(x_BTD[:, -T:])
 
     def _mask(self, start: int, T: int, device: torch.device) -> torch.Tensor | None:
         """Which positions [T, start + T] each new one sees; None where it is all up to itself.
@@ -151,44 +277,61 @@ class Backbone(nn.Module):
 
 
 class Decoder(nn.Module):
-    """A language model: token ids to scores of the next token. Fresh weights are random: see `init_weights`."""
+    """A language model: token ids to scores of the next token. Fresh weights are to be filled: see `init_weights`."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.model = Backbone(config)
         if not config.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.bias)
 
-    def forward(self, ids_BT: torch.Tensor, cache: KVCache | None = None) -> torch.Tensor:
-        """Logits [B, T, V] of the token after each position. With a cache, `ids_BT` goes on where it ends."""
-        return F.linear(self.model(ids_BT, cache), self.head_weight)
+    def forward(
+        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Logits [B, T, V] of the token after each position.
 
-    def hidden(self, ids_BT: torch.Tensor, cache: KVCache | None = None) -> torch.Tensor:
-        """Hidden states [B, T, D] after the last norm; times `head_weight` transposed they are the logits."""
-        return self.model(ids_BT, cache)
+        With a cache, `ids_BT` goes on where it ends. Without one, rows may be padded to the right, and `lengths_B`
+        holds their true lengths; only LongRoPE needs to know them.
+        """
+        return self.head(self.model(ids_BT, cache, lengths_B))
+
+    def hidden(
+        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Hidden states [B, T, D] after the last norm; `head` makes logits of them."""
+        return self.model(ids_BT, cache, lengths_B)
+
+    def head(self, h: torch.Tensor) -> torch.Tensor:
+        """Logits [..., V] of hidden states [..., D]."""
+        return F.linear(h, self.head_weight, self.head_bias)
 
     @property
     def head_weight(self) -> torch.Tensor:
         """The output matrix [V, D]: the embedding itself when the two are tied."""
         return self.model.embed_tokens.weight if self.config.tie_word_embeddings else self.lm_head.weight
 
+    @property
+    def head_bias(self) -> torch.Tensor | None:
+        """What is added to the logits [V]; most models have none."""
+        return self.lm_head.bias if self.config.bias else None
+
     @torch.no_grad()
     def init_weights(self, seed: int, *, zero_outputs: bool = True) -> Self:
         """Fill the weights from a seed, equally on every device; returns the model.
 
-        Embedding and head are normal with `initializer_range`, other matrices with 1 / sqrt(inputs), norms 1.
-        With `zero_outputs` the projections back into the residual stream start at 0, so that every block
-        starts as the identity.
+        Embedding and head are normal with `initializer_range`, other matrices with 1 / sqrt(inputs), norms 1, biases
+        0. With `zero_outputs` the projections back into the residual stream start at 0, so that every block starts as
+        the identity.
         """
         generator = torch.Generator().manual_seed(seed)
         for name, weight in self.named_parameters():
             if weight.ndim == 1:
-                weight.fill_(1.0)
+                weight.fill_(0.0 if name.endswith("bias") else 1.0)
                 continue
             narrow = name in ("model.embed_tokens.weight", "lm_head.weight")
             std = self.config.initializer_range if narrow else weight.shape[1] ** -0.5
-            if zero_outputs and name.endswith(("o_proj.weight", "down_proj.weight")):
+            if zero_outputs and name.endswith(OUTPUTS):
                 std = 0.0
             weight.copy_(torch.randn(weight.shape, generator=generator) * std)
         return self

@@ -36,11 +36,17 @@ _NAMES = {
     "lm_head": "output",
     "input_layernorm": "attn_norm",
     "self_attn.qkv_proj": "attn_qkv",
+    "self_attn.q_proj": "attn_q",  # this and the next two, gate and up: in files of architecture `llama`
+    "self_attn.k_proj": "attn_k",
+    "self_attn.v_proj": "attn_v",
     "self_attn.o_proj": "attn_output",
     "post_attention_layernorm": "ffn_norm",
     "mlp.gate_up_proj": "ffn_up",
+    "mlp.gate_proj": "ffn_gate",
+    "mlp.up_proj": "ffn_up",
     "mlp.down_proj": "ffn_down",
 }
+_PHI3 = ("sequential", "rms", "swiglu", "fused", False)  # the blocks that llama.cpp runs under this name
 # Ways of splitting text as tokenizer.json describes them, by the name that llama.cpp has for the same split.
 _PRE_TOKENIZERS = {"gpt-2": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}}
 
@@ -145,6 +151,12 @@ def _differences(
     config: ModelConfig, weights: dict[str, torch.Tensor], tokenizer: dict[str, Any], file_type: FileType
 ) -> Iterator[str]:
     """Reasons why llama.cpp would not compute what our decoder and tokenizer compute."""
+    if (config.block, config.norm, config.mlp, config.projections, config.bias) != _PHI3:
+        yield "only sequential blocks as in Phi-3 can be written"
+    if config.head_dim * config.num_attention_heads != config.hidden_size:
+        yield f"its {config.num_attention_heads} heads of {config.head_dim} do not fill the width {config.hidden_size}"
+    if config.rope_scaling is not None:
+        yield "llama.cpp chooses the factors of LongRoPE by the room it is given, not by the length of the text"
     if config.sliding_window is not None and config.sliding_window < config.max_position_embeddings:
         yield (
             f"llama.cpp ignores the sliding window of {config.sliding_window} positions, "

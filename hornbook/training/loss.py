@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 CPU_CHUNK_BYTES = 8 << 20  # float32 logits of a chunk: about what stays in the cache
 GPU_CHUNK_BYTES = 512 << 20
@@ -43,33 +44,47 @@ def _compiled() -> Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, to
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor, compiled: bool
+        ctx: Any,
+        h_ND: torch.Tensor,
+        weight_VD: torch.Tensor,
+        bias_V: torch.Tensor | None,
+        target_N: torch.Tensor,
+        compiled: bool,
     ) -> torch.Tensor:
         N, V = len(h_ND), len(weight_VD)
         chunk = max(1, (CPU_CHUNK_BYTES if h_ND.device.type == "cpu" else GPU_CHUNK_BYTES) // (4 * V))
         gradient = _compiled() if compiled else _gradient
         grad_h = torch.empty_like(h_ND)
         grad_weight = torch.zeros_like(weight_VD, dtype=torch.float32)
+        grad_bias = torch.zeros_like(bias_V, dtype=torch.float32) if bias_V is not None else None
         loss_N = h_ND.new_empty(N, dtype=torch.float32)
         for i in range(0, N, chunk):
             h = h_ND[i : i + chunk]
-            loss_N[i : i + chunk], grad = gradient(h @ weight_VD.T, target_N[i : i + chunk, None])
+            loss_N[i : i + chunk], grad = gradient(F.linear(h, weight_VD, bias_V), target_N[i : i + chunk, None])
             grad_h[i : i + chunk] = grad @ weight_VD
             grad_weight += grad.T @ h
-        ctx.save_for_backward(grad_h.div_(N), grad_weight.div_(N).to(weight_VD.dtype))
+            if grad_bias is not None:
+                grad_bias += grad.sum(dim=0, dtype=torch.float32)
+        if grad_bias is not None:
+            grad_bias = grad_bias.div_(N).to(weight_VD.dtype)
+        ctx.save_for_backward(grad_h.div_(N), grad_weight.div_(N).to(weight_VD.dtype), grad_bias)
         return loss_N.mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, None, None]:
-        grad_h, grad_weight = ctx.saved_tensors
-        return grad_h * grad, grad_weight * grad, None, None
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, None, None]:
+        grad_h, grad_weight, grad_bias = ctx.saved_tensors
+        return grad_h * grad, grad_weight * grad, grad_bias * grad if grad_bias is not None else None, None, None
 
 
 def linear_cross_entropy(
-    h_ND: torch.Tensor, weight_VD: torch.Tensor, target_N: torch.Tensor, compiled: bool = False
+    h_ND: torch.Tensor,
+    weight_VD: torch.Tensor,
+    target_N: torch.Tensor,
+    compiled: bool = False,
+    bias_V: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Mean of -log softmax(h @ weight.T)[target] in nats, a float32 scalar that can be differentiated once.
+    """Mean of -log softmax(h @ weight.T + bias)[target] in nats, a float32 scalar that can be differentiated once.
 
     For training only: gradients are computed even where autograd is switched off. `compiled` fuses the softmax.
     """
-    return _LinearCrossEntropy.apply(h_ND, weight_VD, target_N, compiled)
+    return _LinearCrossEntropy.apply(h_ND, weight_VD, bias_V, target_N, compiled)

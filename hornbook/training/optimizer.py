@@ -3,7 +3,7 @@
 Momentum of a hidden matrix is replaced by the nearest matrix with equal singular values before it is applied.
 Matrices of one shape are orthogonalised together in one batch, which is what makes Muon cheap at small widths
 (torch.optim.Muon goes one by one, and always in bfloat16, which many CPUs only emulate). Fused projections are taken
-apart first: queries, keys, values, gate and up are matrices of their own.
+apart first: queries, keys, values, gate and up are matrices of their own. Norms and biases learn by AdamW.
 """
 
 from collections import defaultdict

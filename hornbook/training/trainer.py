@@ -113,7 +113,9 @@ def loss_function(model: Decoder, choices: Choices) -> Callable[[torch.Tensor], 
 
     def loss(ids_BT: torch.Tensor) -> torch.Tensor:
         h_BTD = hidden(ids_BT[:, :-1].contiguous())
-        return linear_cross_entropy(h_BTD.flatten(0, 1), model.head_weight, ids_BT[:, 1:].flatten(), choices.compile)
+        return linear_cross_entropy(
+            h_BTD.flatten(0, 1), model.head_weight, ids_BT[:, 1:].flatten(), choices.compile, model.head_bias
+        )
 
     return loss
 

@@ -7,6 +7,8 @@ import pytest
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.complete import complete
+from hornbook.model.gguf import export
+from tests.model.llama_files import tiny_llama, write_llama_gguf
 from tests.model.tiny import tiny_folder
 
 
@@ -39,8 +41,32 @@ def test_text_is_written_as_it_comes(folder: Path) -> None:
     assert out.flushed > 10
 
 
-def test_what_is_no_model_folder_is_refused_with_the_remedy(tmp_path: Path, folder: Path) -> None:
-    for path, remedy in ((tmp_path, "hornbook run"), (tmp_path / "m.gguf", "llama-server -m")):
+def test_a_gguf_file_is_continued_as_the_folder_it_was_made_of(folder: Path, tmp_path: Path) -> None:
+    export(folder, tmp_path / "model.gguf", "F32")
+    continued = []
+    for model in (folder, tmp_path / "model.gguf"):
+        complete("def f(x):", model=model, max_new_tokens=20, temperature=0.0, out=(out := io.StringIO()))
+        continued.append(out.getvalue())
+    assert continued[0] == continued[1]
+
+
+def test_a_llama_is_continued_and_its_tokenizer_says_how_a_text_starts(tmp_path: Path) -> None:
+    continued = []
+    for adds in (True, False):
+        path = write_llama_gguf(tmp_path / f"{adds}.gguf", tiny_llama(), tokenizer__ggml__add_bos_token=adds)
+        complete("def f(x):", model=path, max_new_tokens=20, temperature=0.0, out=(out := io.StringIO()))
+        continued.append(out.getvalue())
+    assert continued[0] != continued[1]
+    complete("", model=path, max_new_tokens=5, out=io.StringIO())  # without BOS and text, BOS begins it
+
+
+def test_what_is_no_model_is_refused_with_the_remedy(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "text.gguf").write_text("no model")
+    for path, remedy in (
+        (tmp_path, "hornbook run"),
+        (tmp_path / "none.gguf", "hornbook run"),
+        (tmp_path / "text.gguf", "again"),
+    ):
         with pytest.raises(HornbookError) as caught:
             complete("a", model=path)
         assert remedy in caught.value.remedy

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,8 @@ from hornbook.evaluation.bits_per_byte import bits, bits_step, bpb
 from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.items import Item
 from hornbook.model import huggingface
+from hornbook.model.config import LongRope
+from hornbook.model.decoder import Decoder
 from hornbook.tokenization.encode import open_tokenizer
 from tests.evaluation.conftest import CONTEXT
 from tests.tokenization.documents import passages
@@ -95,6 +98,15 @@ def test_batches_order_and_company_do_not_matter(model, tokenizer, monkeypatch):
     assert alone == pytest.approx(wanted, rel=1e-6)
     monkeypatch.setattr(bits_per_byte, "LOGITS_AT_ONCE", 3000)
     assert bits(model, tokenizer, ITEMS, CONTEXT)[0] == pytest.approx(wanted, rel=1e-6)
+
+
+def test_with_longrope_a_text_is_read_by_its_own_length_whatever_is_beside_it(model, tokenizer):
+    scaling = LongRope(CONTEXT // 2, (1.0,) * 8, (8.0,) * 8)
+    stretched = Decoder(replace(model.config, rope_scaling=scaling)).init_weights(1, zero_outputs=False).eval()
+    together, _ = bits(stretched, tokenizer, ITEMS, CONTEXT)
+    alone = [bits(stretched, tokenizer, [item], CONTEXT)[0][0] for item in ITEMS]
+    assert together == pytest.approx(alone, rel=1e-6)
+    assert together != pytest.approx(bits(model, tokenizer, ITEMS, CONTEXT)[0], rel=1e-3)
 
 
 def test_a_model_without_bos_starts_with_eos(model_folder, tokenizer, tmp_path):

@@ -10,6 +10,7 @@ import torch
 
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
+from hornbook.model.config import PARALLEL, LongRope
 from hornbook.model.gguf import export, tensor_name
 from tests.model.tiny import tiny_config, tiny_folder, tiny_model
 
@@ -103,7 +104,22 @@ def test_a_tokenizer_that_llama_cpp_would_run_differently_is_refused(
 def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(tmp_path: Path) -> None:
     folder = tiny_folder(tmp_path)
     huggingface.save(tiny_model(vocab_size=280), folder)
-    refused(folder, "the model only 280 rows")
+    with pytest.raises(HornbookError, match="the model only 280 rows"):
+        export(folder, folder / "model.gguf", "F16")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({**PARALLEL, "tie_word_embeddings": False}, "sequential blocks"),
+        ({"head_dim": 32}, "do not fill the width 64"),
+        ({"rope_scaling": LongRope(32, (1.0,) * 8, (2.0,) * 8)}, "LongRoPE"),
+    ],
+)
+def test_a_model_that_llama_cpp_would_run_differently_is_refused(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    refused(tiny_folder(tmp_path, **changes), reason)
 
 
 def test_an_export_that_fails_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

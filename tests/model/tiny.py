@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from hornbook.model import huggingface
-from hornbook.model.config import ModelConfig
+from hornbook.model.config import PARALLEL, ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.tokenization.config import TokenizerConfig
 from hornbook.tokenization.train import train_bpe, write_folder
@@ -19,6 +19,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "head of its own": {"tie_word_embeddings": False},
     "partial rotary": {"partial_rotary_factor": 0.5},
     "window": {"sliding_window": 16},
+    "heads wider than the model": {"head_dim": 32},
+    "parallel blocks": {**PARALLEL, "tie_word_embeddings": False, "partial_rotary_factor": 0.5},
 }
 
 

@@ -14,16 +14,19 @@ COMPILER = pytest.param(True, marks=pytest.mark.skipif(shutil.which("g++") is No
 
 @pytest.mark.parametrize("compiled", [False, COMPILER])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_loss_in_pieces_equals_cross_entropy_and_its_gradients(monkeypatch, dtype, compiled):
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_loss_in_pieces_equals_cross_entropy_and_its_gradients(monkeypatch, dtype, compiled, biased):
     monkeypatch.setattr(loss_module, "CPU_CHUNK_BYTES", 4 * 300 * 16)  # pieces of 16, the last one shorter
     generator = torch.Generator().manual_seed(0)
     h = torch.randn(50, 32, generator=generator).to(dtype).requires_grad_()
     weight = torch.randn(300, 32, generator=generator).to(dtype).requires_grad_()
     target = torch.randint(300, (50,), generator=generator)
-    expected = F.cross_entropy(h.double() @ weight.double().T, target)
-    wanted = torch.autograd.grad(expected, (h, weight))
-    loss = linear_cross_entropy(h, weight, target, compiled)
-    found = torch.autograd.grad(3 * loss, (h, weight))
+    bias = torch.randn(300, generator=generator).to(dtype).requires_grad_() if biased else None
+    leaves = [h, weight, *([bias] if biased else [])]
+    expected = F.cross_entropy(F.linear(h.double(), weight.double(), bias.double() if biased else None), target)
+    wanted = torch.autograd.grad(expected, leaves)
+    loss = linear_cross_entropy(h, weight, target, compiled, bias)
+    found = torch.autograd.grad(3 * loss, leaves)
     tolerance = 1e-5 if dtype == torch.float32 else 3e-2
     assert loss.item() == pytest.approx(expected.item(), rel=tolerance)
     for a, b in zip(found, wanted, strict=True):

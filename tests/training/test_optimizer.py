@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hornbook.model.config import ModelConfig
+from hornbook.model.config import PARALLEL, ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.training.config import OptimizerConfig
 from hornbook.training.loss import linear_cross_entropy
@@ -86,3 +86,33 @@ def test_bfloat16_weights_follow_float32_masters():
     for name, p in model.named_parameters():
         assert p.dtype == torch.bfloat16 and optimizer.masters[name].dtype == torch.float32
         assert torch.equal(p, optimizer.masters[name].bfloat16())
+
+
+@pytest.mark.parametrize("style", [{}, {**PARALLEL, "tie_word_embeddings": False}], ids=["sequential", "parallel"])
+def test_both_styles_of_blocks_train_norms_and_biases_included(style):
+    config = ModelConfig(vocab_size=300, **SHAPE.model_dump() | style)
+    model = Decoder(config).init_weights(0)
+    optimizer = Optimizer(model, OptimizerConfig())
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    ids = torch.randint(300, (4, 33), generator=torch.Generator().manual_seed(0))
+    losses = []
+    for step in range(12):
+        h = model.hidden(ids[:, :-1]).flatten(0, 1)
+        loss = linear_cross_entropy(h, model.head_weight, ids[:, 1:].flatten(), bias_V=model.head_bias)
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step(step, 1.0)
+    assert losses[-1] < 0.5 * losses[0]
+    for name, p in model.named_parameters():
+        moved = (p.detach() - before[name]).abs().max()
+        assert moved > 1e-6 or "k_proj.bias" in name, name  # the same for all keys, so that attention does not see it
+        assert moved < 1, name
+
+
+def test_the_matrices_of_a_parallel_block_are_orthogonalised_and_its_vectors_are_not():
+    config = ModelConfig(vocab_size=300, **SHAPE.model_dump() | PARALLEL | {"tie_word_embeddings": False})
+    state = Optimizer(Decoder(config).init_weights(0), OptimizerConfig()).state()
+    with_mean = {name.removeprefix("mean.") for name in state if name.startswith("mean.")}
+    vectors = {name for name, p in Decoder(config).named_parameters() if p.ndim == 1}
+    assert with_mean == vectors | {"model.embed_tokens.weight", "lm_head.weight"}
+    assert any("bias" in name for name in vectors)

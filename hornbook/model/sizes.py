@@ -1,0 +1,120 @@
+"""What a model of a given shape costs: weights, memory, arithmetic. Counted without making any weight."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from hornbook.core.errors import HornbookError
+from hornbook.model.config import ModelConfig
+from hornbook.model.config_json import read_config
+from hornbook.model.decoder import Decoder
+from hornbook.model.presets import PRESETS
+
+# Bytes of a weight while training in bfloat16: the weight and its gradient, and a float32 master.
+_TRAINED = 2 + 2 + 4
+_MUON, _ADAMW = 4, 8  # bytes of momentum; of mean and mean square. All in float32
+
+
+@dataclass(frozen=True)
+class Size:
+    """Costs of one model. Bytes to train hold no activations, which depend on the batch."""
+
+    parameters: int  # a tied head counts once
+    train_bytes: int
+    run_bytes: int  # weights in bfloat16
+    kv_bytes_per_token: int  # keys and values in bfloat16
+    forward_flops: int  # of one token after an empty context
+    train_flops: int  # of one token, forward and backward, on average over a full context
+
+
+def measure(config: ModelConfig) -> Size:
+    """Costs of a model of this shape, from the names and shapes of its weights.
+
+    Each weight of a matrix is one multiplication and one addition a token, and backward twice that; looking up an
+    embedding is free. Attention adds two products of queries' width for every position that a token sees.
+    """
+    with torch.device("meta"):  # names and shapes without memory
+        model = Decoder(config)
+    # As the optimiser divides them: Muon for hidden matrices, AdamW for embedding, head, norms and biases.
+    muon = sum(p.numel() for name, p in model.model.layers.named_parameters() if p.ndim == 2)
+    parameters = model.num_parameters()
+    matrices = muon + model.head_weight.numel()
+    seen = config.max_position_embeddings
+    window = min(config.sliding_window or seen, seen)
+    mean_seen = (window * (window + 1) / 2 + (seen - window) * window) / seen
+    attention = 4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim
+    return Size(
+        parameters=parameters,
+        train_bytes=_TRAINED * parameters + _MUON * muon + _ADAMW * (parameters - muon),
+        run_bytes=2 * parameters,
+        kv_bytes_per_token=2 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim,
+        forward_flops=2 * matrices,
+        train_flops=round(3 * (2 * matrices + attention * mean_seen)),
+    )
+
+
+def list_models() -> None:
+    """Print one line for every model that is known by name."""
+    print(f"{'model':<18}{'parameters':>16}{'context':>9}{'to train':>11}{'to run':>10}{'KV / token':>12}  blocks")
+    for name, config in PRESETS.items():
+        size = measure(config)
+        print(
+            f"{name:<18}{size.parameters:>16,}{config.max_position_embeddings:>9,}{_bytes(size.train_bytes):>11}"
+            f"{_bytes(size.run_bytes):>10}{_bytes(size.kv_bytes_per_token):>12}  {config.block}"
+        )
+
+
+def show_model(name: str) -> None:
+    """Print what is known of a model: one with a name, or the one in a Hugging Face folder."""
+    for label, value in _facts(_config(name)).items():
+        print(f"{label:<20}{value}")
+
+
+def _config(name: str) -> ModelConfig:
+    if name in PRESETS:
+        return PRESETS[name]
+    if Path(name).is_dir():
+        return read_config(Path(name))
+    raise HornbookError(
+        f"There is no model {name}, and no folder of this name.", f"These have names: {', '.join(PRESETS)}."
+    )
+
+
+def _facts(config: ModelConfig) -> dict[str, str]:
+    size = measure(config)
+    window = f", of which a token sees {config.sliding_window:,}" if config.sliding_window else ""
+    biases = " with biases" if config.bias else ""
+    context_bytes = size.kv_bytes_per_token * config.max_position_embeddings
+    return {
+        "parameters": f"{size.parameters:,}",
+        "blocks": f"{config.num_hidden_layers}, {config.block}, {config.norm} norm, {config.mlp} MLP",
+        "width, MLP": f"{config.hidden_size:,}, {config.intermediate_size:,}",
+        "heads": f"{config.num_attention_heads} of {config.head_dim} channels, {config.num_key_value_heads} of keys "
+        f"and values, {config.projections} projections{biases}",
+        "vocabulary": f"{config.vocab_size:,}, {'tied' if config.tie_word_embeddings else 'untied'} head",
+        "context": f"{config.max_position_embeddings:,} tokens{window}",
+        "rotary embeddings": _rotary(config),
+        "memory to train": f"{_bytes(size.train_bytes)} = 2 weight + 2 gradient + 4 float32 master bytes a parameter, "
+        "and 4 of momentum in hidden matrices or 8 of Adam elsewhere; activations come on top",
+        "memory to run": f"{_bytes(size.run_bytes)} = 2 bytes a parameter",
+        "keys and values": f"{size.kv_bytes_per_token:,} bytes a token, {_bytes(context_bytes)} for the context",
+        "FLOPs a token": f"{size.forward_flops:.3g} forward after an empty context, {size.train_flops:.3g} in "
+        "training over a full one",
+    }
+
+
+def _rotary(config: ModelConfig) -> str:
+    text = f"{config.rotary_dim} of {config.head_dim} channels, theta {config.rope_theta:,.0f}"
+    if (scaling := config.rope_scaling) is None:
+        return text
+    text += f", LongRoPE above {scaling.original_max_position_embeddings:,} tokens"
+    return text if scaling.short_factor else f"{text} with factors that only the checkpoint has"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.4g} {unit}"
+        count /= 1000
+    return f"{count:.4g} GB"

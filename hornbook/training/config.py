@@ -24,7 +24,7 @@ class OptimizerConfig(Config):
 
     muon_lr: float = Field(default=0.01, gt=0)  # of an update whose singular values are about 1
     muon_momentum: float = Field(default=0.9, ge=0, lt=1)  # a few hundred steps have no time for more
-    embedding_lr: float = Field(default=0.04, gt=0)
+    embedding_lr: float = Field(default=0.04, gt=0)  # up to a width of 128; beyond, less in proportion
     norm_lr: float = Field(default=0.005, gt=0)
     betas: tuple[float, float] = (0.7, 0.99)
     weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate

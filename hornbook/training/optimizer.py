@@ -17,6 +17,7 @@ from hornbook.training.config import OptimizerConfig
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 NEWTON_SCHULZ_STEPS = 5
 EPS = 1e-10
+EMBEDDING_WIDTH = 128  # up to which `embedding_lr` holds as it is
 
 
 def orthogonalize(g_NRC: torch.Tensor) -> torch.Tensor:
@@ -39,6 +40,9 @@ class Optimizer:
 
     def __init__(self, model: Decoder, config: OptimizerConfig) -> None:
         self.config = config
+        # A logit is a sum over the width, so the same step of embedding or head moves it the more, the wider the model
+        # (Yang et al. 2022, "Tensor Programs V"; docs/LOG.md has what happens without).
+        self._embedding_lr = config.embedding_lr * min(1.0, EMBEDDING_WIDTH / model.config.hidden_size)
         self._parameters = dict(model.named_parameters())
         self.masters = {name: p.detach().float() for name, p in self._parameters.items()}  # float32: the same
         self._others = []
@@ -65,7 +69,7 @@ class Optimizer:
         for shape in self._pieces:
             self._muon(shape, self.config.muon_lr * factor)
         for name in self._others:
-            peak = self.config.embedding_lr if self.masters[name].ndim == 2 else self.config.norm_lr
+            peak = self._embedding_lr if self.masters[name].ndim == 2 else self.config.norm_lr
             self._adam(name, number, peak * factor)
         for name, p in self._parameters.items():
             if p.dtype != torch.float32:

@@ -110,18 +110,17 @@ def test_show_tells_shape_and_costs(capsys: pytest.CaptureFixture[str], tmp_path
         show_model("phi-5")
 
 
-def test_the_largest_model_is_shown_at_once_and_in_little_memory() -> None:
+def test_the_largest_model_is_shown_in_little_memory() -> None:
     code = """
-import resource, sys, time
+import resource, sys
 sys.argv = ["hornbook", "model", "show", "phi-4"]
 from hornbook.cli import app
 app(standalone_mode=False)
-print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "14,659,507,200" in done.stdout
-    seconds, kilobytes = done.stdout.split()[-2:]
-    assert float(seconds) < 3 and int(kilobytes) < 1_000_000  # of processor time, most of it to import torch
+    assert int(done.stdout.split()[-1]) < 1_000_000  # kilobytes
 
 
 def test_the_verbs_have_help_with_an_example_and_one_line_for_a_mistake(tmp_path: Path) -> None:

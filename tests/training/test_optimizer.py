@@ -43,6 +43,18 @@ def test_muon_equals_torch_on_a_matrix_that_is_not_fused():
     assert difference / theirs.state_dict()[name].norm() < 0.05  # theirs computes in bfloat16
 
 
+@pytest.mark.parametrize(("width", "moved"), [(32, 0.01), (128, 0.01), (512, 0.0025)])
+def test_the_embedding_of_a_wide_model_takes_smaller_steps(width, moved):
+    shape = SHAPE.model_dump() | {"hidden_size": width}
+    model = Decoder(ModelConfig(vocab_size=300, **shape)).init_weights(0)
+    before = model.model.embed_tokens.weight.detach().clone()
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    Optimizer(model, OptimizerConfig(embedding_lr=0.01)).step(0, 1.0)
+    change = (model.model.embed_tokens.weight - before).abs()
+    assert torch.allclose(change, torch.full_like(change, moved), rtol=1e-3)
+
+
 def test_adam_equals_torch_on_the_embedding():
     ours, theirs = tiny(), tiny()
     name = "model.embed_tokens.weight"

@@ -1,5 +1,6 @@
 """Recipes made from a recipe: with some of its arms, without one decision at a time, swept, or over several sizes."""
 
+from functools import reduce
 from typing import Any
 
 import yaml
@@ -8,7 +9,7 @@ from pydantic import ValidationError
 from hornbook.ablation.config import LadderConfig, SweepConfig
 from hornbook.core.errors import HornbookError
 from hornbook.model.presets import LADDER
-from hornbook.recipe import Arm, Recipe
+from hornbook.recipe import Arm, Recipe, merged
 
 SWITCHES = ("file_rules", "passage_rules", "exact_duplicates", "near_duplicates", "decontamination")
 
@@ -39,7 +40,7 @@ def leave_one_out(recipe: Recipe) -> Recipe:
     variants = []
     for switch in SWITCHES:
         if getattr(recipe.curation_of(base), switch).enabled:
-            off = {**base.curation, switch: {**base.curation.get(switch, {}), "enabled": False}}
+            off = merged(base.curation, {switch: {"enabled": False}})
             variants.append(_without(base, switch.replace("_", "-"), curation=off))
     if base.filter == "classifier":
         unranked = {"min_edu": None, "top_share": None, "min_self": None, "rank_by": {"edu": 1.0}}
@@ -68,7 +69,8 @@ def swept(recipe: Recipe, arm: str, setting: str) -> Recipe:
             value = yaml.safe_load(text)
             number = float(value)
             own = {**dict(base), "name": _name(arm, text), "budgets": (recipe.ablation.reference_budget,)}
-            arms.append(Arm(**_with_value(own, name.split("."), value)))
+            change = reduce(lambda inner, key: {key: inner}, reversed(name.split(".")), value)
+            arms.append(Arm(**merged(own, change)))
         except (ValueError, TypeError) as error:
             reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else "it is no number"
             raise HornbookError(f"{name} cannot be {text.strip()!r}: {reason}.", "Give numbers and commas.") from error
@@ -88,20 +90,20 @@ def laddered(recipe: Recipe, data: list[str], sizes: list[str], budgets: list[in
         raise HornbookError(f"There is no model {', '.join(unknown)}.", f"These are: {', '.join(LADDER)}.")
     reference = recipe.ablation.reference_budget
     tokens = tuple(sorted({*(budgets or (reference // 2, 2 * reference)), reference}))
+    own_shape = recipe.training.model.model_dump()
+    shapes = {size: {**own_shape, **LADDER[size]} for size in sizes}
     arms: list[Arm] = []
-    reads: dict[str, str] = {}
     for name in dict.fromkeys([recipe.reference.name, *data]):
         base = _arm(recipe, name).model_copy(update={"budgets": tokens})
         if base.data or base.training.get("model"):
             raise HornbookError(f"The arm {name} has no selection or no size of its own.", "Name another.")
         arms.append(base)
-        for size in sizes:
-            shape = {"model": {**recipe.training.model.model_dump(), **LADDER[size]}}
-            if shape["model"] != recipe.training.model.model_dump():
+        for size, shape in shapes.items():
+            if shape != own_shape:
                 own: dict[str, Any] = {"budgets": tokens, "lesson_share": base.lesson_share}
-                own["training"] = {**base.training, **shape}
+                own["training"] = {**base.training, "model": shape}
                 arms.append(Arm(name=_name(name, size), data=name, seed=base.seed, **own))
-        reads |= {arm.name: name for arm in arms if name in (arm.name, arm.data)}
+    reads = {arm.name: arm.data or arm.name for arm in arms}
     ladder = LadderConfig(data=reads)
     base_arm = recipe.ablation.base_arm if recipe.ablation.base_arm in reads else [*reads.values()][-1]
     return _checked(recipe, tuple(arms), recipe.ablation.model_copy(update={"ladder": ladder, "base_arm": base_arm}))
@@ -126,13 +128,6 @@ def _name(arm: str, value: str) -> str:
     """A name that arms may have: small letters, digits, dots and hyphens; a minus becomes a word."""
     value = value.strip().replace("_", "").lower()
     return f"{arm}-" + (f"minus-{value[1:]}" if value.startswith("-") else value)
-
-
-def _with_value(data: dict[str, Any], place: list[str], value: object) -> dict[str, Any]:
-    if len(place) == 1:
-        return {**data, place[0]: value}
-    inner = data.get(place[0])
-    return {**data, place[0]: _with_value(inner if isinstance(inner, dict) else {}, place[1:], value)}
 
 
 def _checked(recipe: Recipe, arms: tuple[Arm, ...], ablation: Any) -> Recipe:

@@ -160,24 +160,27 @@ class Recipe(Config):
 
     def selects(self, arm: Arm) -> Arm:
         """The arm that selects what this one reads: itself, or the one it names in `data`."""
-        return next(known for known in self.arms if known.name == (arm.data or arm.name))
+        return self._arm(arm.data or arm.name)
+
+    def _arm(self, name: str) -> Arm:
+        return next(arm for arm in self.arms if arm.name == name)
 
     def curation_of(self, arm: Arm) -> Curation:
         """The section `curation` with what the arm says otherwise."""
         with _said_by(arm, "curation"):
-            return Curation(**_merged(self.curation.model_dump(), arm.curation))
+            return Curation(**merged(self.curation.model_dump(), arm.curation))
 
     def training_of(self, arm: Arm, repeat: int = 0) -> TrainConfig:
         """The section `training` with what the arm says otherwise, and the seed of a repeat."""
         own = {name: getattr(arm, name) for name in ("budgets", "lesson_share") if getattr(arm, name) is not None}
         with _said_by(arm, "training"):
-            training = TrainConfig(**{**_merged(self.training.model_dump(), arm.training), **own})
+            training = TrainConfig(**{**merged(self.training.model_dump(), arm.training), **own})
         return training.model_copy(update={"seed": training.seed + repeat})
 
     @property
     def reference(self) -> Arm:
         """The yardstick."""
-        return next(arm for arm in self.arms if arm.name == self.ablation.reference_arm)
+        return self._arm(self.ablation.reference_arm)
 
     @property
     def probing(self) -> ProbeConfig:
@@ -276,10 +279,10 @@ def _said_by(arm: Arm, section: str) -> Iterator[None]:
         raise ValueError(f"{where}: {first['msg']}") from None
 
 
-def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """`base` with `changes` in it, section by section."""
     both = {key: base[key] for key in changes.keys() & base.keys() if isinstance(base[key], dict)}
-    inner = {key: _merged(value, changes[key]) for key, value in both.items() if isinstance(changes[key], dict)}
+    inner = {key: merged(value, changes[key]) for key, value in both.items() if isinstance(changes[key], dict)}
     return {**base, **changes, **inner}
 
 

@@ -1,7 +1,6 @@
 """Collections that ship inside the package: the synthetic Python textbook, and beginner exercises."""
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,10 +30,6 @@ class Collection:
                 text, _, tests = item["text"].partition(_TESTS)
                 about = {name: item[name] for name in _ABOUT if name in item} | ({"tests": tests} if tests else {})
                 yield item["id"], text.rstrip("\n") + "\n", about
-
-    def digest(self) -> str:
-        """Content hash of the collection."""
-        return hashlib.blake2b(self.path.read_bytes(), digest_size=16).hexdigest()
 
 
 _HERE = Path(__file__).parent

@@ -72,7 +72,8 @@ def cut(text: str, kind: str, max_chars: int) -> list[str]:
 
 def _cut_code(text: str, max_chars: int) -> list[tuple[int, int]]:
     layout = layout_of_code(text)
-    tops = np.unique([0, *layout.starts[layout.costs == 0], len(text)])  # what comes before the first counts as one
+    tops = layout.starts[layout.costs == 0]
+    tops = np.concatenate(([0], tops[tops > 0], [len(text)]))  # what comes before the first counts as one
     spans: list[tuple[int, int]] = []
     start = 0
     while start < len(text):

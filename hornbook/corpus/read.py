@@ -15,6 +15,7 @@ import pyarrow as pa
 from hornbook.core.documents import DOCUMENTS, document_id, text_hash
 from hornbook.core.engine import Counters, add_counters, map_groups
 from hornbook.core.errors import HornbookError
+from hornbook.core.step import content_hash
 from hornbook.corpus.builtin import COLLECTIONS, LICENSE
 from hornbook.corpus.config import Builtin, Distributions, Folder, SourcesConfig
 from hornbook.corpus.distributions import list_distribution, list_standard_library
@@ -189,7 +190,7 @@ def _list_builtin(name: str) -> Listing:
         license=LICENSE,
         version=collection.version,
         files=[File(str(path), path.name, path.stat().st_size)],
-        digest=collection.digest(),
+        digest=content_hash(path),
     )
 
 

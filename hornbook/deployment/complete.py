@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, fitting_threads, generate, start_id, stream_text
+from hornbook.model.generate import encode_prompt, fitting_threads, generate, stream_text
 from hornbook.model.load import load_any
 
 DEFAULT_MODEL = Path("runs/laptop-python/models/final")
@@ -36,7 +36,7 @@ def complete(
     decoder, tokenizer = open_model(Path(model))
     ids = generate(
         decoder,
-        _prompt_ids(decoder, tokenizer, prompt),
+        encode_prompt(decoder.config, tokenizer, prompt),
         max_new_tokens=max_new_tokens,
         temperature=temperature,
         top_k=top_k,
@@ -61,13 +61,6 @@ def open_model(path: Path) -> tuple[Decoder, Tokenizer]:
             "Train one with `hornbook run recipes/laptop-python.yaml`, or name its folder or file with --model.",
         )
     return load_any(path)
-
-
-def _prompt_ids(decoder: Decoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Token ids of a prompt. A tokenizer with a post-processor says itself how a text starts; ours have none."""
-    if tokenizer.post_processor is None:
-        return encode_prompt(decoder.config, tokenizer, prompt)
-    return tokenizer.encode(prompt).ids or [start_id(decoder.config)]
 
 
 def _timed(ids: Iterator[int], times: list[float]) -> Iterator[int]:

@@ -26,6 +26,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.items import Item, read_items
+from hornbook.evaluation.models import models_by_budget
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
 from hornbook.model.generate import start_id
@@ -114,21 +115,16 @@ def bits_step(inputs: dict[str, Path], out: Path, config: BitsConfig) -> dict[st
     The models compute as they did in training: in the number type and on the device of `inputs["probe"]`.
     Counters: `bits_per_byte` by set and budget. Raises HornbookError when no model or no set is there.
     """
-    folders = sorted(
-        (path for path in inputs["model"].iterdir() if path.is_dir() and path.name.isdigit()),
-        key=lambda path: int(path.name),
-    )
-    if not folders:
-        raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
+    models = models_by_budget(inputs["model"])
     sets = _read_sets([path for name, path in sorted(inputs.items()) if name not in ("model", "probe")], config.sets)
     choices = read_choices(inputs["probe"])
 
     tables = []
     per_byte: dict[str, dict[str, float]] = {name: {} for name in sets}
-    total = len(folders) * sum(map(len, sets.values()))
+    total = len(models) * sum(map(len, sets.values()))
     with machine(choices), Progress(f"bits per byte {config.arm}", total) as bar:
-        for folder in folders:
-            budget, (model, tokenizer) = int(folder.name), _open(folder)
+        for budget, folder in models.items():
+            model, tokenizer = _open(folder)
             model.to(choices.device, getattr(torch, choices.dtype))
             context = model.config.max_position_embeddings
             for name, items in sets.items():
@@ -138,7 +134,7 @@ def bits_step(inputs: dict[str, Path], out: Path, config: BitsConfig) -> dict[st
                 tables.append(_table(about, name, items, item_bits, item_bytes))
     table = pa.concat_tables(tables)
     write_table(table, out / "bits.parquet")
-    return {"rows_out": table.num_rows, "bits_per_byte": per_byte, "models": len(folders)}
+    return {"rows_out": table.num_rows, "bits_per_byte": per_byte, "models": len(models)}
 
 
 def _open(folder: Path) -> tuple[Decoder, Tokenizer]:

@@ -16,9 +16,9 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from hornbook.core.documents import write_table
-from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.evaluation.config import ExecutionConfig
+from hornbook.evaluation.models import models_by_budget
 from hornbook.evaluation.sets import EXERCISES
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
@@ -56,24 +56,21 @@ def executed_step(inputs: dict[str, Path], out: Path, config: ExecutionConfig) -
 
     Counters: `pass_rate` by budget. Raises HornbookError when there is no model.
     """
-    folders = sorted((path for path in inputs["model"].iterdir() if path.name.isdigit()), key=lambda p: int(p.name))
-    folders = [folder for folder in folders if config.budget in (None, int(folder.name))]
-    if not folders:
-        raise HornbookError(f"There is no model in {inputs['model']}.", "Run the recipe again.")
+    models = models_by_budget(inputs["model"], config.budget)
     exercises = read_exercises()[: config.exercises]
     tables, rates = [], {}
-    with Progress(f"exercises {config.arm}", len(folders) * len(exercises)) as bar:
-        for folder in folders:
+    with Progress(f"exercises {config.arm}", len(models) * len(exercises)) as bar:
+        for budget, folder in models.items():
             model, tokenizer = huggingface.load(folder), load_tokenizer(folder)
             with fitting_threads(model):
                 solutions = [_solutions(model, tokenizer, exercise, config, bar) for exercise in exercises]
             table = _judge(exercises, solutions, config)
-            about = {"arm": config.arm, "budget": int(folder.name), "seed": config.seed}
+            about = {"arm": config.arm, "budget": budget, "seed": config.seed}
             same = about | {"parameters": model.num_parameters(), "samples": config.samples}
             for name, value in same.items():
                 table = table.append_column(name, pa.repeat(pa.scalar(value), len(table)))
             tables.append(table.select(EXECUTED.names).cast(EXECUTED))
-            rates[folder.name] = float(np.mean(table["passed"].to_numpy()) / config.samples)
+            rates[str(budget)] = float(np.mean(table["passed"].to_numpy()) / config.samples)
     write_table(pa.concat_tables(tables), out / "executed.parquet")
     return {"rows_out": sum(map(len, tables)), "exercises": len(exercises), "pass_rate": rates}
 

@@ -101,7 +101,12 @@ def start_id(config: ModelConfig) -> int:
 
 
 def encode_prompt(config: ModelConfig, tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Token ids of the start of a text."""
+    """Token ids of the start of a text.
+
+    A tokenizer with a post-processor says itself how a text starts; with others, such as ours, it is the model's BOS.
+    """
+    if tokenizer.post_processor is not None:
+        return tokenizer.encode(prompt).ids or [start_id(config)]
     return [start_id(config), *tokenizer.encode(prompt, add_special_tokens=False).ids]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hornbook.report.conditions import trainings
 from hornbook.report.html import number, times
 from hornbook.report.plots import short_number
-from hornbook.report.results import SETS, Steps, per_source, versions
+from hornbook.report.results import Steps, per_source, set_title, versions
 
 Row = Mapping[str, Any]
 Point = tuple[str, str]  # what is weak, and why it matters
@@ -62,7 +62,7 @@ def _losses(steps: Steps, judged: Row) -> Iterator[Point]:
         if row["budget"] == judged["reference_budget"] and size[row["arm"]] == size[best]:
             bpb.setdefault(row["set"], {})[row["arm"]] = row["bpb"]
     lost = [
-        f"{_title(name)} ({cells[best]:.3f} against {cells[reference]:.3f})"
+        f"{set_title(name)} ({cells[best]:.3f} against {cells[reference]:.3f})"
         for name, cells in bpb.items()
         if best in cells and reference in cells and cells[best] > cells[reference]
     ]
@@ -78,7 +78,7 @@ def _losses(steps: Steps, judged: Row) -> Iterator[Point]:
     for name, cells in bpb.items():
         first = min(cells, key=lambda arm: cells[arm])
         if best in cells and first not in (best, reference) and cells[first] < cells[best]:
-            beaten.append(f"{_title(name)}: {first} ({cells[first]:.3f} against {cells[best]:.3f})")
+            beaten.append(f"{set_title(name)}: {first} ({cells[first]:.3f} against {cells[best]:.3f})")
     if beaten:
         yield (
             f"Another arm is lower than {best} on {_count(beaten, 'set')}",
@@ -101,7 +101,7 @@ def _bounds(steps: Steps, judged: Row) -> Iterator[Point]:
             "Multipliers that are bounds",
             f"{judged['reference_arm']} was trained on {short_number(min(budgets))} to {short_number(max(budgets))} "
             "tokens; beyond that only bounds are known. "
-            + (f"On {_title(judged['verdict_set'])}: {', '.join(on_verdict)}. " if on_verdict else "")
+            + (f"On {set_title(judged['verdict_set'])}: {', '.join(on_verdict)}. " if on_verdict else "")
             + (f"On the other sets: {_count(range(elsewhere), 'multiplier')}." if elsewhere else ""),
         )
 
@@ -113,7 +113,7 @@ def _undecided(steps: Steps, judged: Row) -> Iterator[Point]:
         ways = "; ".join(f"{row['arm']}: {_remedy(row, judged)}" for row in rows)
         yield (
             f"{len(rows)} of {_count(tests, 'difference')} from {rows[0]['base']} not decided",
-            f"On {_title(judged['verdict_set'])}. What would decide them, if they are as large as measured: {ways}.",
+            f"On {set_title(judged['verdict_set'])}. What would decide them, if they are as large as measured: {ways}.",
         )
 
 
@@ -126,7 +126,7 @@ def _many_tests(steps: Steps, judged: Row) -> Iterator[Point]:
     decided = [row["arm"] for row in tests if row["decided"]]
     stay = [arm for arm in decided if adjusted[arm] <= ALPHA]
     lost = [f"{arm} (p {adjusted[arm]:.2g})" for arm in decided if arm not in stay]
-    text = f"{len(tests)} arms were tested against {tests[0]['base']} on {_title(judged['verdict_set'])}"
+    text = f"{len(tests)} arms were tested against {tests[0]['base']} on {set_title(judged['verdict_set'])}"
     text += (
         f", {len(judged['differences'])} pairs of arm and set in all. With Holm's correction over the {len(tests)}, "
     )
@@ -144,7 +144,7 @@ def _many_tests(steps: Steps, judged: Row) -> Iterator[Point]:
 def _law(steps: Steps, judged: Row) -> Iterator[Point]:
     rows = [row for row in judged.get("law") or [] if not row["identified"]]
     if rows:
-        sets = ", ".join(_title(row["set"]) for row in rows)
+        sets = ", ".join(set_title(row["set"]) for row in rows)
         yield "The law is not pinned down", f"On {sets}. {rows[0].get('note') or ''}".strip()
 
 
@@ -178,7 +178,7 @@ def _repeated(steps: Steps, judged: Row) -> Iterator[Point]:
 
 
 def _few_texts(steps: Steps, judged: Row) -> Iterator[Point]:
-    few = [f"{_title(name)} ({of['texts']})" for name, of in judged["sets"].items() if of["texts"] < FEW_TEXTS]
+    few = [f"{set_title(name)} ({of['texts']})" for name, of in judged["sets"].items() if of["texts"] < FEW_TEXTS]
     if few:
         yield (
             f"Fewer than {FEW_TEXTS} texts in {_count(few, 'set')}",
@@ -194,13 +194,13 @@ def _same_hand(steps: Steps, judged: Row) -> Iterator[Point]:
     ]
     if drafted and taught:
         others = [name for name in judged["choice_sets"] if name not in DRAFTED]
-        written = " and ".join(_title(name) for name in drafted)
+        written = " and ".join(set_title(name) for name in drafted)
         yield (
             "Sets that choose are close to the lessons",
             f"{written} were drafted by a language model, and so may be the lessons that {', '.join(taught)} "
             f"{'reads' if len(taught) == 1 else 'read'}: likeness of style counts as quality there. "
-            + (f"Written by people: {', '.join(_title(name) for name in others)}. " if others else "")
-            + f"The verdict is on {_title(judged['verdict_set'])}, which chooses nothing.",
+            + (f"Written by people: {', '.join(set_title(name) for name in others)}. " if others else "")
+            + f"The verdict is on {set_title(judged['verdict_set'])}, which chooses nothing.",
         )
 
 
@@ -248,10 +248,6 @@ def _remedy(row: Row, judged: Row) -> str:
 def _tests(judged: Row) -> list[Row]:
     """The comparisons with the base arm on the set of the verdict."""
     return [row for row in judged.get("differences") or [] if row["set"] == judged["verdict_set"]]
-
-
-def _title(name: str) -> str:
-    return SETS.get(name, name)
 
 
 def _count(things: Any, noun: str) -> str:

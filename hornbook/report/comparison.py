@@ -11,7 +11,7 @@ from hornbook.report.conditions import data_arm, differed, equal, flat, training
 from hornbook.report.config import ReportConfig
 from hornbook.report.html import environment
 from hornbook.report.pairs import rivals
-from hornbook.report.results import SETS, Finished, Steps, ordered, per_source, station_rank, verdict, versions
+from hornbook.report.results import Finished, Steps, ordered, per_source, set_title, station_rank, verdict, versions
 from hornbook.report.sentences import data_of, kind, verdict_sentence
 
 FLOPS = 6  # per parameter and token: forward and backward (Kaplan et al. 2020)
@@ -58,7 +58,7 @@ def _view(steps: Steps, judged: Row, config: ReportConfig) -> Row:
         "kind": what,
         "sentence": sentence(steps, judged),
         "set_names": sets,
-        "titles": {name: SETS.get(name, name) for name in sets},
+        "titles": {name: set_title(name) for name in sets},
         "legend": legend(judged, names),
         "arms": names,
         "base": base,
@@ -118,7 +118,7 @@ def _law(judged: Row, sets: list[str]) -> Row | None:
     notes: dict[str, list[str]] = {}
     for row in found:
         if not row["identified"]:
-            notes.setdefault(row.get("note") or "It is not identified.", []).append(SETS.get(row["set"], row["set"]))
+            notes.setdefault(row.get("note") or "It is not identified.", []).append(set_title(row["set"]))
     return {
         "sets": [row["set"] for row in known],
         "svg": {row["set"]: plots_ladder.law_fit(row, names) for row in known},

@@ -14,7 +14,6 @@ from hornbook.report.config import ReportConfig
 from hornbook.report.html import TEMPLATES, environment
 from hornbook.report.passages import GROUPS, by_score, leaks, score_table, thresholds
 from hornbook.report.results import (
-    SETS,
     Steps,
     arms,
     classifier,
@@ -23,6 +22,7 @@ from hornbook.report.results import (
     per_source,
     read_steps,
     results,
+    set_title,
     step_row,
     verdict,
     versions,
@@ -112,7 +112,7 @@ def _verdict(steps: Steps, judged: dict[str, Any], config: ReportConfig) -> dict
         "scale": scale,
         "table": table,
         "set_names": sets,
-        "titles": {name: SETS.get(name, name) for name in sets},
+        "titles": {name: set_title(name) for name in sets},
         "curves_svg": comparison.curves(judged, [name for name in config.sets if name in judged["sets"]], names),
         "legend": comparison.legend(judged, names),
         "kind": kind(judged),

@@ -186,6 +186,11 @@ def versions(steps: Steps) -> dict[str, str]:
     return {name: ", ".join(sorted(found[name])) for name in sorted(found)}
 
 
+def set_title(name: str) -> str:
+    """What people call an evaluation set."""
+    return SETS.get(name, name)
+
+
 def per_source(value: Any) -> dict[str, float]:
     """A counter by source; a plain number is that of the corpus."""
     if isinstance(value, Mapping):

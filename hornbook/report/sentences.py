@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from hornbook.report.plots import short_number
-from hornbook.report.results import SETS
+from hornbook.report.results import set_title
 
 Row = Mapping[str, Any]
 Kind = Literal["arms", "sweep", "leave-one-out", "ladder"]
@@ -213,8 +213,7 @@ def _end(value: float, beyond: bool, below: bool) -> str:
 
 
 def _title(judged: Row) -> str:
-    name: str = judged["verdict_set"]
-    return SETS.get(name, name)
+    return set_title(judged["verdict_set"])
 
 
 def _drawn(judged: Row) -> str:

@@ -14,10 +14,10 @@ class SetsConfig(Config):
     """The texts that models are measured on."""
 
     distributions: tuple[str, ...] = Field(HELD_OUT_DISTRIBUTIONS, min_length=1)
-    functions_per_distribution: int = Field(40, ge=1)
+    functions_per_distribution: int = Field(20, ge=1)
     min_chars: int = Field(200, ge=1)  # of a function
     max_chars: int = Field(2000, ge=1)
-    held_out_passages: int = Field(150, ge=1)
+    held_out_passages: int = Field(75, ge=1)
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

@@ -7,10 +7,9 @@ and docs/ladder.svg.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from record import record
+from record import judged_run, markdown_table, record, training_time
 
 from hornbook.arms import laddered
 from hornbook.compare import run_arms
@@ -37,13 +36,13 @@ def bits(judged: dict) -> str:
     rows = [row for row in judged["curves"] if row["set"] == judged["verdict_set"]]
     budgets = sorted({row["budget"] for row in rows})
     data = judged["ladder"]["data"]
-    lines = ["| data | parameters | " + " | ".join(f"{short_number(b)} tokens" for b in budgets) + " |"]
-    lines.append("|---" * (2 + len(budgets)) + "|")
+    head = ["data", "parameters", *(f"{short_number(budget)} tokens" for budget in budgets)]
+    lines = []
     models = sorted({(data[row["arm"]], row["parameters"]) for row in rows}, key=lambda m: (m[0] != "raw", m))
     for name, size in models:
         cells = {row["budget"]: row["bpb"] for row in rows if (data[row["arm"]], row["parameters"]) == (name, size)}
-        lines.append(f"| {name} | {short_number(size)} | " + " | ".join(f"{cells[b]:.3f}" for b in budgets) + " |")
-    return "\n".join(lines)
+        lines.append([name, short_number(size), *(f"{cells[budget]:.3f}" for budget in budgets)])
+    return markdown_table(head, lines)
 
 
 def parameters(judged: dict) -> str:
@@ -53,14 +52,13 @@ def parameters(judged: dict) -> str:
     """
     rows = {(row["budget"], row["parameters"], row["set"]): row for row in judged["parameter_multipliers"]}
     sets = [name for name in SETS if name in judged["sets"]]
-    lines = ["| tokens | parameters | " + " | ".join(SETS[name] for name in sets) + " |"]
-    lines.append("|---" * (2 + len(sets)) + "|")
+    lines = []
     largest = max(size for _, size, _ in rows)
     for budget, size in sorted({key[:2] for key in rows}):
         if budget >= judged["reference_budget"] and size < largest:
-            cells = " | ".join(_multiplier(rows[budget, size, name]) for name in sets)
-            lines.append(f"| {short_number(budget)} | {short_number(size)} | {cells} |")
-    return "\n".join(lines)
+            cells = (_multiplier(rows[budget, size, name]) for name in sets)
+            lines.append([short_number(budget), short_number(size), *cells])
+    return markdown_table(["tokens", "parameters", *(SETS[name] for name in sets)], lines)
 
 
 def _multiplier(row: dict) -> str:
@@ -71,12 +69,12 @@ def _multiplier(row: dict) -> str:
 
 def law(judged: dict) -> str:
     """Markdown: what the law says, a set a row."""
-    lines = ["| set | alpha | beta | curated tokens are worth | rms residual | |", "|---" * 6 + "|"]
+    lines = []
     for row in judged["law"]:
         cells = [_number(row["alpha"]), _number(row["beta"]), _number(row["data_multiplier"].get(DATA[0]), "x")]
         residual = f"{100 * row['rms_residual']:.2f} %" if row["rms_residual"] is not None else "–"
-        lines.append(f"| {SETS[row['set']]} | {' | '.join(cells)} | {residual} | {row['note']} |")
-    return "\n".join(lines)
+        lines.append([SETS[row["set"]], *cells, residual, row["note"]])
+    return markdown_table(["set", "alpha", "beta", "curated tokens are worth", "rms residual", ""], lines)
 
 
 def _number(found: dict | None, unit: str = "") -> str:
@@ -93,15 +91,13 @@ def main() -> None:
 
 def publish(run: Path) -> None:
     """Write the section of docs/BENCHMARKS.md and the picture."""
-    steps = run_steps(run)
-    judged = json.loads((run / "steps" / "ablation.verdict" / "verdict.json").read_text())
-    cost, seeds = comparison_cost(steps), len(judged["seeds"])
-    threads = json.loads((run / "steps" / "training.probe" / "choices.json").read_text())["threads"]
+    judged, cost = judged_run(run), comparison_cost(run_steps(run))
+    seeds = len(judged["seeds"])
     drawn = f"{seeds} seeds" if seeds > 1 else "one seed"
     text = (
         f"Models of four sizes on raw and on curated data at equal tokens, {drawn}. Training all of them took "
-        f"{cost['training'] / 60:.0f} minutes on {threads} thread{'s' * (threads > 1)}; evaluation, verdict and report "
-        f"took {100 * cost['overhead']:.0f} % of that.\n\n![bits per byte by parameters](ladder.svg)\n\n"
+        f"{training_time(run)}; evaluation, verdict and report took {100 * cost['overhead']:.0f} % of that.\n\n"
+        "![bits per byte by parameters](ladder.svg)\n\n"
         f"Bits per byte on HumanEval:\n\n{bits(judged)}\n\nHow many times more parameters a model on raw data "
         f"needs, at equal tokens, to be as good as one on curated data:\n\n{parameters(judged)}\n\nThe law E + A / "
         f"N^alpha + B / D^beta, fitted to all models of a set:\n\n{law(judged)}\n"

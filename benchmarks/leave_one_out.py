@@ -6,10 +6,9 @@ Goes on where an interrupted run ended. Writes its section of docs/BENCHMARKS.md
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from record import record
+from record import judged_run, markdown_table, record
 
 from hornbook.compare import leave_one_out, run_arms
 from hornbook.recipe import Recipe, load_recipe
@@ -24,11 +23,9 @@ def table(judged: dict) -> str:
     """Markdown: an arm a row, bits per byte against the base arm on every set, and whether it is decided."""
     rows = {(row["set"], row["arm"]): row for row in judged["differences"]}
     sets = [name for name in SETS if name in judged["sets"]]
-    head = "| arm | " + " | ".join(SETS[name] for name in sets) + " |"
-    lines = [head, "|---" * (len(sets) + 1) + "|"]
-    for arm in dict.fromkeys(arm for _, arm in rows):
-        lines.append(f"| {arm} | " + " | ".join(_cell(rows[name, arm]) for name in sets) + " |")
-    return "\n".join(lines)
+    arms = dict.fromkeys(arm for _, arm in rows)
+    cells = ([arm, *(_cell(rows[name, arm]) for name in sets)] for arm in arms)
+    return markdown_table(["arm", *(SETS[name] for name in sets)], cells)
 
 
 def _cell(row: dict) -> str:
@@ -41,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     recipe = leave_one_out(load_recipe(ROOT / "recipes" / "laptop-python.yaml"))
     run_arms(recipe, RUN, parser.parse_args().seeds)
-    publish(json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text()), recipe)
+    publish(judged_run(RUN), recipe)
 
 
 def publish(judged: dict, recipe: Recipe) -> None:

@@ -6,12 +6,10 @@ Runs recipes/phi-1-mini.yaml (about an hour on two cores), or goes on where an i
 section of docs/BENCHMARKS.md.
 """
 
-import json
 from pathlib import Path
 
-from record import record
+from record import judged_run, markdown_table, record, training_time
 
-from hornbook.report.comparison import comparison_cost
 from hornbook.report.plots import short_number
 from hornbook.report.results import SETS, arms, per_source, run_steps
 from hornbook.run import run_recipe
@@ -29,24 +27,23 @@ def table(judged: dict) -> str:
     passed = {row["arm"]: row for row in judged["executed"] if row["budget"] == budget}
     times = {row["arm"]: row["text"] for row in judged["multipliers"] if row["set"] == judged["verdict_set"]}
     head = ["arm", "exercises passed [95 %]", "worth in raw tokens, HumanEval", *(SETS[name] for name in sets)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = []
     for arm, row in passed.items():
         rate = f"{100 * row['pass_rate']:.1f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
-        cells = [arm, rate, times.get(arm, "1"), *(f"{found[name, arm]:.3f}" for name in sets)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([arm, rate, times.get(arm, "1"), *(f"{found[name, arm]:.3f}" for name in sets)])
+    return markdown_table(head, lines)
 
 
 def read(run: Path) -> str:
     """Markdown: what every arm read."""
-    lines = ["| arm | unique tokens | epochs |", "|---|---|---|"]
+    lines = []
     for name, arm in arms(run_steps(run)).items():
         cells = (
             ", ".join(f"{source} {text(value)}" for source, value in per_source(arm[key]).items())
             for key, text in (("unique_tokens", short_number), ("epochs", "{:.2f}".format))
         )
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([name, *cells])
+    return markdown_table(["arm", "unique tokens", "epochs"], lines)
 
 
 def main() -> None:
@@ -56,16 +53,13 @@ def main() -> None:
 
 def publish(run: Path) -> None:
     """Write the section of docs/BENCHMARKS.md."""
-    judged = json.loads((run / "steps" / "ablation.verdict" / "verdict.json").read_text())
-    steps = run_steps(run)
-    cost = comparison_cost(steps)
+    judged, steps = judged_run(run), run_steps(run)
     size = max(row["parameters"] for row in judged["curves"])
-    threads = json.loads((run / "steps" / "training.probe" / "choices.json").read_text())["threads"]
     tuned = steps["training.finetuned"].manifest["config"]["finetune"]["tokens"]
     text = (
         f"Models of {short_number(size)} parameters at {short_number(judged['reference_budget'])} tokens, one seed; "
         f"`finetuned` goes on from `textbook` with {short_number(tuned)} tokens of exercises. Trained in "
-        f"{cost['training'] / 60:.0f} minutes on {threads} thread{'s' * (threads > 1)}. *Exercises passed*: "
+        f"{training_time(run)}. *Exercises passed*: "
         f"{judged['executed'][0]['exercises']} beginner exercises, the most likely solution of each run against its "
         f"tests; what they ask for is in no training exercise. The other columns are bits per byte.\n\n{table(judged)}"
         f"\n\nWhat they read:\n\n{read(run)}\n"

@@ -7,10 +7,9 @@ an interrupted run ended. Writes its section of docs/BENCHMARKS.md.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from record import record
+from record import judged_run, markdown_table, record
 
 from hornbook.arms import swept
 from hornbook.compare import run_arms
@@ -41,14 +40,14 @@ def table(judged: dict, run: Path) -> str:
     found = {(row["set"], row["arm"]): row["bpb"] for row in judged["curves"]}
     read = arms(run_steps(run))
     head = [judged["sweep"]["setting"], "unique tokens", "epochs", *(SETS[name] for name in sets)]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
+    lines = []
     for arm, value in sorted(values.items(), key=lambda item: item[1]):
         unique, epochs = per_source(read[arm]["unique_tokens"]), per_source(read[arm]["epochs"])
         cells = [f"{value:g}" if value < 1000 else short_number(value)]
         cells += [", ".join(f"{source} {short_number(count)}" for source, count in unique.items())]
         cells += [", ".join(f"{epochs[source]:.2f}" for source in unique)]
-        lines.append("| " + " | ".join([*cells, *(f"{found[name, arm]:.3f}" for name in sets)]) + " |")
-    return "\n".join(lines)
+        lines.append([*cells, *(f"{found[name, arm]:.3f}" for name in sets)])
+    return markdown_table(head, lines)
 
 
 def main() -> None:
@@ -60,7 +59,7 @@ def main() -> None:
         recipe = only_at_reference(swept(load_recipe(ROOT / "recipes" / "laptop-python.yaml"), arm, setting))
         run = ROOT / "runs" / f"sweep-{name}"
         run_arms(recipe, run, seeds)
-        judged = json.loads((run / "steps" / "ablation.verdict" / "verdict.json").read_text())
+        judged = judged_run(run)
         picture = standalone(sweep(judged, judged["verdict_set"]), [arm])
         atomic_write(ROOT / "docs" / f"sweep-{name}.svg", picture)
         command = f"hornbook sweep recipes/laptop-python.yaml {arm} {setting} --seeds {seeds}"

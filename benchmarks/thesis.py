@@ -5,11 +5,10 @@ already is not run again, so that more seeds can be added later. About 40 minute
 """
 
 import argparse
-import json
 import re
 from pathlib import Path
 
-from record import record
+from record import judged_run, markdown_table, record
 
 from hornbook.compare import run_arms
 from hornbook.core.documents import atomic_write
@@ -48,39 +47,29 @@ def table(judged: dict, arms: list[str]) -> str:
     budget = judged["reference_budget"]
     bits = {(row["set"], row["arm"]): row["bpb"] for row in judged["curves"] if row["budget"] == budget}
     times = {row["arm"]: row["text"] for row in judged["multipliers"] if row["set"] == judged["verdict_set"]}
-    lines = ["| arm | worth in raw tokens [95 %] | " + " | ".join(SETS.values()) + " |", "|---" * (len(SETS) + 2) + "|"]
-    for arm in arms:
-        cells = " | ".join(f"{bits[name, arm]:.3f}" for name in SETS)
-        lines.append(f"| {arm} | {times.get(arm, '1')} | {cells} |")
-    return "\n".join(lines)
+    rows = ([arm, times.get(arm, "1"), *(f"{bits[name, arm]:.3f}" for name in SETS)] for arm in arms)
+    return markdown_table(["arm", "worth in raw tokens [95 %]", *SETS.values()], rows)
 
 
 def details(judged: dict, arms: list[str]) -> str:
     """Markdown: the raw curve, the multiplier on every set, and every arm against the base arm."""
     raw = judged["reference_arm"]
-    curve = {(row["set"], row["budget"]): row["bpb"] for row in judged["curves"] if row["arm"] == raw}
-    lines = [
-        "",
-        f"The {raw} curve:",
-        "",
-        "| tokens | " + " | ".join(SETS.values()) + " |",
-        "|---" * (len(SETS) + 1) + "|",
-    ]
-    for budget in sorted({budget for _, budget in curve}):
-        lines.append(f"| {budget:,} | " + " | ".join(f"{curve[name, budget]:.3f}" for name in SETS) + " |")
-    lines += ["", f"Worth in {raw} tokens by set:", "", "| arm | " + " | ".join(SETS.values()) + " |"]
-    lines.append("|---" * (len(SETS) + 1) + "|")
+    bits = {(row["set"], row["budget"]): row["bpb"] for row in judged["curves"] if row["arm"] == raw}
+    budgets = sorted({budget for _, budget in bits})
+    curve = ([f"{budget:,}", *(f"{bits[name, budget]:.3f}" for name in SETS)] for budget in budgets)
     times = {(row["set"], row["arm"]): row["text"] for row in judged["multipliers"]}
-    lines += [f"| {arm} | " + " | ".join(times[name, arm] for name in SETS) + " |" for arm in arms if arm != raw]
-    against = {(row["set"], row["arm"]): row for row in judged["differences"]}
-    base = judged["differences"][0]["base"]
-    lines += ["", f"Bits per byte against {base} (above 0: worse):", "", "| arm | set | difference [95 %] | decided |"]
-    lines.append("|---|---|---|---|")
-    for (name, arm), row in against.items():
-        lines.append(
-            f"| {arm} | {SETS[name]} | {row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}] | {decision(row)} |"
-        )
-    return "\n".join(lines)
+    worth = ([arm, *(times[name, arm] for name in SETS)] for arm in arms if arm != raw)
+    against = ([row["arm"], SETS[row["set"]], _interval(row), decision(row)] for row in judged["differences"])
+    return (
+        f"\nThe {raw} curve:\n\n{markdown_table(['tokens', *SETS.values()], curve)}\n"
+        f"\nWorth in {raw} tokens by set:\n\n{markdown_table(['arm', *SETS.values()], worth)}\n"
+        f"\nBits per byte against {judged['differences'][0]['base']} (above 0: worse):\n\n"
+        f"{markdown_table(['arm', 'set', 'difference [95 %]', 'decided'], against)}"
+    )
+
+
+def _interval(row: dict) -> str:
+    return f"{row['value']:+.3f} [{row['low']:+.3f}, {row['high']:+.3f}]"
 
 
 def main() -> None:
@@ -88,7 +77,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     recipe = thesis(parser.parse_args().seeds)
     run_arms(recipe, RUN)
-    publish(json.loads((RUN / "steps" / "ablation.verdict" / "verdict.json").read_text()), recipe)
+    publish(judged_run(RUN), recipe)
 
 
 def publish(judged: dict, recipe: Recipe) -> None:

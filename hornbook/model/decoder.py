@@ -204,7 +204,7 @@ class SequentialBlock(nn.Module):
         self.input_layernorm = NORMS[config.norm](config)
         self.self_attn = ATTENTIONS[config.projections](config, layer)
         self.post_attention_layernorm = NORMS[config.norm](config)
-        self.mlp = MLPS[config.mlp](config)
+        self.mlp: nn.Module = MLPS[config.mlp](config)
 
     def forward(
         self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
@@ -240,9 +240,7 @@ BLOCKS: dict[str, type[SequentialBlock] | type[ParallelBlock]] = {
 class Backbone(nn.Module):
     """Everything below the head: token ids to hidden states. The checkpoints call it `model`."""
 
-    def __init__(
-        self, config: ModelConfig, block: type[SequentialBlock] | type[ParallelBlock] | None = None
-    ) -> None:
+    def __init__(self, config: ModelConfig, block: type[SequentialBlock] | type[ParallelBlock] | None = None) -> None:
         super().__init__()
         self.window = config.sliding_window
         self.rope = Rope.of(config)

@@ -36,7 +36,9 @@ def sees(config: Phi3SmallConfig, head: torch.Tensor, query: torch.Tensor, key: 
     return (key <= query) & (is_near | is_far_one)
 
 
+@torch.compiler.disable  # traced by torch 2.13, it lists wrong tiles
 @lru_cache(maxsize=4)  # all layers of a pass ask for the same one
+@torch.inference_mode(False)  # whoever generates first may train later
 def flex_mask(config: Phi3SmallConfig, length: int, device: torch.device) -> BlockMask:
     """The pattern of a sparse layer for FlexAttention, which leaves out tiles where no position sees another."""
     block = config.blocksparse_block_size
@@ -100,7 +102,7 @@ class SparseAttention(GroupedAttention):
     ) -> torch.Tensor:
         T, S = q_BHTC.shape[2], k_BKSC.shape[2]
         block = self.config.blocksparse_block_size
-        if S <= block * self.config.blocksparse_num_local_blocks:  # all of it is near by
+        if block * self.config.blocksparse_num_local_blocks >= S:  # all of it is near by
             return super().attend(q_BHTC, k_BKSC, v_BKSC, mask)
         if q_BHTC.is_cuda and T == S and mask is None:
             pattern = flex_mask(self.config, S, q_BHTC.device)

@@ -1,7 +1,8 @@
 """Shapes of models by name, one row each, in the words of Hugging Face's config.json.
 
-Their numbers are those of the config.json beside the published weights. LongRoPE's factors are known here for phi-4-mini only. The others were revised under the same name
-more than once, so they have to be read from the checkpoint that one runs: `huggingface.load` does that.
+Numbers of the published ones are those of the config.json beside their weights. LongRoPE's factors are known here for
+phi-4-mini only. The others were revised under the same name more than once, so they have to be read from the checkpoint
+that one runs: `huggingface.load` does that.
 """
 
 from typing import Any

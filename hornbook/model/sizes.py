@@ -32,8 +32,8 @@ class Size:
 def measure(config: ModelConfig) -> Size:
     """Costs of a model of this shape, from the names and shapes of its weights.
 
-    Each weight of a matrix that a token meets is one multiplication and one addition, and backward twice that; looking up an
-    embedding is free. Attention adds two products of queries' width for every position that a token sees.
+    Each weight of a matrix that a token meets is one multiplication and one addition, and backward twice that; looking
+    up an embedding is free. Attention adds two products of queries' width for every position that a token sees.
     """
     with torch.device("meta"):  # names and shapes without memory
         model = build(config)

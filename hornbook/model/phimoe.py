@@ -84,6 +84,7 @@ class Experts(nn.Module):
         self.gate = nn.Linear(config.hidden_size, config.num_local_experts, bias=False)
         self.experts = nn.ModuleList(Expert(config) for _ in range(config.num_local_experts))
 
+    @torch.compiler.disable  # how many positions an expert gets is not known beforehand
     def forward(self, x_BTD: torch.Tensor) -> torch.Tensor:
         if self.training and self.input_jitter:
             x_BTD = x_BTD * torch.empty_like(x_BTD).uniform_(1 - self.input_jitter, 1 + self.input_jitter)

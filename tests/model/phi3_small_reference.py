@@ -28,7 +28,8 @@ def logits(config: Phi3SmallConfig, weights: Weights, ids: list[int]) -> torch.T
         x = x + _attention(config, w, _norm(x, w, "input_layernorm"), dense=(layer + 1) % 2 == 0)
         x = x + _mlp(config, w, _norm(x, w, "post_attention_layernorm"))
     top = {name.removeprefix("model."): tensor for name, tensor in weights.items()}
-    scores = _norm(x, top, "final_layernorm") @ weights["model.embed_tokens.weight"].T / config.mup_width_multiplier
+    head = weights.get("lm_head.weight", weights["model.embed_tokens.weight"])
+    scores = _norm(x, top, "final_layernorm") @ head.T / config.mup_width_multiplier
     never = torch.zeros(config.vocab_size, dtype=torch.bool)
     never[list(config.dummy_token_indices)] = True
     return scores.masked_fill(never, -math.inf)

@@ -37,7 +37,9 @@ SCALING = LongRope(24, tuple(1 + 0.1 * i for i in range(8)), tuple(1 + 1.5 * i f
 SHAPES: dict[str, dict[str, Any]] = {
     "as published": {},
     "all heads keys of their own": {"num_key_value_heads": 4},
+    "head of its own": {"tie_word_embeddings": False},
     "LongRoPE below": {"rope_scaling": replace(SCALING, original_max_position_embeddings=64)},
+    "LongRoPE at": {"rope_scaling": replace(SCALING, original_max_position_embeddings=45)},
     "LongRoPE above": {"rope_scaling": SCALING},
 }
 

@@ -38,6 +38,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "experts that compete": {"router_jitter_noise": 0.3},
     "window": {"sliding_window": 9},
     "LongRoPE below": {"rope_scaling": LongRope(64, SHORT, LONG, 1.243163121016122)},
+    "LongRoPE at": {"rope_scaling": LongRope(40, SHORT, LONG, 1.243163121016122)},
     # transformers knows no long list here, so both are the same
     "LongRoPE above": {"rope_scaling": LongRope(24, SHORT, SHORT, 1.243163121016122)},
 }

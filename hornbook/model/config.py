@@ -41,9 +41,9 @@ class ModelConfig:
     # Attention then MLP, each after a norm of its own; or both side by side after one norm.
     block: Literal["sequential", "parallel"] = "sequential"
     norm: Literal["rms", "layer"] = "rms"
-    mlp: Literal["swiglu", "gelu"] = "swiglu"
-    projections: Literal["fused", "split"] = "fused"  # queries, keys and values from one matrix or from three
-    bias: bool = False  # in every projection and in the head
+    mlp: Literal["swiglu", "gelu", "geglu", "experts"] = "swiglu"  # the last two: `Phi3SmallConfig`, `PhimoeConfig`
+    projections: Literal["fused", "split", "grouped"] = "fused"  # queries, keys and values: one matrix or three
+    bias: bool = False  # in every projection, and in a head of its own
     head_dim: int = 0  # channels of one head; 0 becomes hidden_size / num_attention_heads
     tie_word_embeddings: bool = True
     rms_norm_eps: float = 1e-5
@@ -79,7 +79,7 @@ class ModelConfig:
                 f"Rotary embeddings cannot turn {self.rotary_dim} channels of a head of {self.head_dim}.",
                 "Change num_attention_heads or partial_rotary_factor: the number of channels must be even.",
             )
-        if self.bias and self.tie_word_embeddings:
+        if self.has_head_bias and self.tie_word_embeddings:
             raise HornbookError("A head with a bias is not the embedding.", "Set tie_word_embeddings or bias to false.")
         if self.sliding_window is not None and self.sliding_window < 1:
             raise HornbookError(
@@ -110,9 +110,122 @@ class ModelConfig:
         """Channels of a head that rotary embeddings turn: the first ones."""
         return int(self.head_dim * self.partial_rotary_factor)
 
+    @property
+    def has_head_bias(self) -> bool:
+        """Whether something is added to the logits."""
+        return self.bias
+
+    @property
+    def mean_seen(self) -> float:
+        """How many positions a token sees, itself included, on average over a full context and over the layers."""
+        context = self.max_position_embeddings
+        window = min(self.sliding_window or context, context)
+        return (window * (window + 1) / 2 + (context - window) * window) / context
+
+
+@dataclass(frozen=True)
+class Phi3SmallConfig(ModelConfig):
+    """phi-3-small (Abdin et al. 2024, section 2): what its blocks have that others have not; see `phi3_small`."""
+
+    norm: Literal["rms", "layer"] = "layer"
+    mlp: Literal["swiglu", "gelu", "geglu", "experts"] = "geglu"
+    projections: Literal["fused", "split", "grouped"] = "grouped"
+    bias: bool = True  # in every projection; the head has none
+    rope_theta: float = 1_000_000.0
+    gegelu_limit: float = 20.0
+    blocksparse_block_size: int = 64  # positions
+    blocksparse_num_local_blocks: int = 16
+    blocksparse_vert_stride: int = 8
+    blocksparse_homo_head_pattern: bool = False  # all heads see the same blocks
+    dense_attention_every_n_layers: int = 2  # the other layers are sparse; 0: all are
+    mup_use_scaling: bool = True  # attention by 1 / head_dim rather than 1 / sqrt(head_dim)
+    mup_attn_multiplier: float = 1.0
+    mup_embedding_multiplier: float = 10.0
+    mup_width_multiplier: float = 8.0
+    dummy_token_indices: tuple[int, ...] = ()  # rows of the embedding that stand for no token
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("blocksparse_block_size", "blocksparse_num_local_blocks", "blocksparse_vert_stride"):
+            if getattr(self, name) < 1:
+                raise HornbookError(f"A model with {name} {getattr(self, name)} cannot be.", f"Raise {name}.")
+        _check_whole_heads(self)
+        if strangers := [i for i in self.dummy_token_indices if not 0 <= i < self.vocab_size]:
+            raise HornbookError(
+                f"dummy_token_indices holds {strangers[0]}, and the vocabulary has {self.vocab_size} rows.",
+                "Set it to the ids that the tokenizer has no token for; [] for none.",
+            )
+
+    @property
+    def has_head_bias(self) -> bool:
+        return False
+
+    @property
+    def head_step(self) -> int:
+        """By how many blocks the far blocks of one head lie before those of the head before."""
+        if self.blocksparse_homo_head_pattern:
+            return 0
+        return max(1, self.blocksparse_vert_stride // self.num_attention_heads)
+
+    def is_dense(self, layer: int) -> bool:
+        """Whether every position of this layer sees all before it."""
+        every = self.dense_attention_every_n_layers
+        return every > 0 and (layer + 1) % every == 0
+
+    @property
+    def mean_seen(self) -> float:
+        context, block = self.max_position_embeddings, self.blocksparse_block_size
+        local, stride, heads = self.blocksparse_num_local_blocks, self.blocksparse_vert_stride, self.num_attention_heads
+        sparse = 0.0
+        for row in range(-(-context // block)):
+            rows = min(block, context - row * block)
+            near = min(row, local - 1) * block + (rows + 1) / 2  # in its own block a token sees half
+            far = max(0, row - local + 1)  # this many blocks lie too far back to be near
+            offsets = [head * self.head_step for head in range(heads)]
+            seen = sum((far + offset) // stride - offset // stride for offset in offsets) / heads
+            sparse += rows * (near + seen * block) / context
+        dense = sum(self.is_dense(layer) for layer in range(self.num_hidden_layers)) / self.num_hidden_layers
+        return dense * super().mean_seen + (1 - dense) * sparse
+
+
+@dataclass(frozen=True)
+class PhimoeConfig(ModelConfig):
+    """Phi-3.5-MoE (Abdin et al. 2024, section 2): experts instead of an MLP; see `phimoe`."""
+
+    norm: Literal["rms", "layer"] = "layer"
+    mlp: Literal["swiglu", "gelu", "geglu", "experts"] = "experts"
+    projections: Literal["fused", "split", "grouped"] = "split"
+    bias: bool = True  # in attention and head; experts have none
+    tie_word_embeddings: bool = False
+    num_local_experts: int = 16
+    num_experts_per_tok: int = 2
+    router_jitter_noise: float = 0.01  # experts whose scores differ by less than about twice this share compete
+    input_jitter_noise: float = 0.0  # in training, the input of router and experts varies by up to this share
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_whole_heads(self)
+        if self.num_experts_per_tok != 2 or self.num_local_experts < 2:
+            raise HornbookError(
+                f"A token cannot go to {self.num_experts_per_tok} of {self.num_local_experts} experts.",
+                "Set num_experts_per_tok to 2, which is what the router computes, and num_local_experts to 2 or more.",
+            )
+
+
+def _check_whole_heads(config: ModelConfig) -> None:
+    if config.partial_rotary_factor != 1.0:
+        raise HornbookError(
+            f"A model with {config.mlp} turns heads as a whole, and partial_rotary_factor is "
+            f"{config.partial_rotary_factor}.",
+            "Set it to 1.",
+        )
+
 
 # The switches of phi-1, phi-1.5 and phi-2.
 PARALLEL: dict[str, Any] = {"block": "parallel", "norm": "layer", "mlp": "gelu", "projections": "split", "bias": True}
+
+# What is no token in the tokenizer of the published phi-3-small.
+PHI_3_SMALL_DUMMIES = (100_256, *range(100_258, 100_261), 100_264, 100_265, *range(100_267, 100_352))
 
 _COUNTS = (
     "vocab_size",

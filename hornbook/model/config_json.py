@@ -1,18 +1,25 @@
 """`ModelConfig` <-> the config.json of a Hugging Face folder.
 
-The file names one of two architectures, which says how the blocks are built, and older and newer versions of
+The file names one of four architectures, which says how the blocks are built, and older and newer versions of
 transformers describe rotary embeddings in different places. What is read is what transformers would read, and what is
 written both of them read alike.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from hornbook.core.errors import HornbookError
-from hornbook.model.config import PARALLEL, LongRope, ModelConfig
+from hornbook.model.config import (
+    PARALLEL,
+    PHI_3_SMALL_DUMMIES,
+    LongRope,
+    ModelConfig,
+    Phi3SmallConfig,
+    PhimoeConfig,
+)
 
 REMEDY = "Make the folder again, or name another one."
 
@@ -26,11 +33,21 @@ class Architecture:
     hidden_acts: tuple[str, ...]  # names of the one activation; the first is the one to write
     defaults: dict[str, Any]  # of keys that a file may leave out
     constants: dict[str, Any]  # keys that every file has and that change nothing here
-    norm_eps: str
+    norm_eps: str  # the field of ModelConfig
     has_window: bool
+    config: type[ModelConfig] = ModelConfig
+    keys: dict[str, str] = field(default_factory=dict)  # fields of the config that have other names in the file
+    required: dict[str, Any] = field(default_factory=dict)  # keys with the only value that is computed here
+    has_mscale: bool = False  # LongRoPE's attention factor is called short_mscale and long_mscale
 
 
 _SWITCHES = ("block", "norm", "mlp", "projections", "bias")
+
+
+def _switches(config: type[ModelConfig]) -> dict[str, Any]:
+    return {name: config.__dataclass_fields__[name].default for name in _SWITCHES}
+
+
 _DROPOUT = {"attention_dropout": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}
 ARCHITECTURES = {
     "phi": Architecture(
@@ -44,7 +61,7 @@ ARCHITECTURES = {
     ),
     "phi3": Architecture(
         class_name="Phi3ForCausalLM",
-        switches={name: ModelConfig.__dataclass_fields__[name].default for name in _SWITCHES},
+        switches=_switches(ModelConfig),
         hidden_acts=("silu", "swish"),
         defaults={
             "tie_word_embeddings": False,
@@ -57,7 +74,50 @@ ARCHITECTURES = {
         norm_eps="rms_norm_eps",
         has_window=True,
     ),
+    "phi3small": Architecture(
+        class_name="Phi3SmallForCausalLM",
+        switches=_switches(Phi3SmallConfig),
+        hidden_acts=("gegelu",),
+        defaults={
+            "tie_word_embeddings": True,
+            "bos_token_id": 100_257,
+            "eos_token_id": 100_257,
+            "dummy_token_indices": PHI_3_SMALL_DUMMIES,  # the published file leaves them to the code of its tokenizer
+        },
+        constants={"attention_dropout_prob": 0.0, "embedding_dropout_prob": 0.0, "ffn_dropout_prob": 0.0},
+        norm_eps="layer_norm_eps",
+        has_window=False,
+        config=Phi3SmallConfig,
+        keys={
+            "intermediate_size": "ff_intermediate_size",
+            "layer_norm_eps": "layer_norm_epsilon",
+            "rope_theta": "rope_embedding_base",
+        },
+        required={"rope_position_scale": 1.0},
+        has_mscale=True,
+    ),
+    "phimoe": Architecture(
+        class_name="PhiMoEForCausalLM",
+        switches=_switches(PhimoeConfig),
+        hidden_acts=("silu", "swish"),
+        defaults={
+            "tie_word_embeddings": False,
+            "rope_theta": 1_000_000.0,
+            "bos_token_id": 1,
+            "eos_token_id": 2,
+            "attention_bias": False,
+            "lm_head_bias": False,
+        },
+        constants={"attention_dropout": 0.0, "router_aux_loss_coef": 0.0},
+        norm_eps="layer_norm_eps",
+        has_window=True,
+        config=PhimoeConfig,
+        keys={"layer_norm_eps": "rms_norm_eps"},
+        required={"attention_bias": True, "lm_head_bias": True},
+        has_mscale=True,
+    ),
 }
+_MSCALES = ("short_mscale", "long_mscale")
 # Fields of ModelConfig that mean something else in config.json, or nothing.
 _OWN = (*_SWITCHES, "rope_scaling", "rms_norm_eps", "layer_norm_eps", "sliding_window")
 
@@ -97,9 +157,13 @@ def describe(config: ModelConfig, dtype: str) -> dict[str, Any]:
         "torch_dtype": dtype,
         "hidden_act": architecture.hidden_acts[0],
         **architecture.constants,
+        **architecture.required,
         "use_cache": True,
-        **{name: value for name, value in asdict(config).items() if name not in _OWN},
-        architecture.norm_eps: getattr(config, architecture.norm_eps),
+        **{
+            architecture.keys.get(name, name): value
+            for name, value in asdict(config).items()
+            if name not in _OWN or name == architecture.norm_eps
+        },
         "original_max_position_embeddings": config.max_position_embeddings,
         "rope_scaling": None,
     }
@@ -108,10 +172,15 @@ def describe(config: ModelConfig, dtype: str) -> dict[str, Any]:
     rope: dict[str, Any] = {"rope_type": "default"}
     if scaling := config.rope_scaling:
         # transformers 4 takes these three keys for Phi-3 and refuses more, which is better than to ignore a factor.
-        factors = {"short_factor": list(scaling.short_factor), "long_factor": list(scaling.long_factor)}
-        if scaling.attention_factor is not None:
-            factors["attention_factor"] = scaling.attention_factor  # type: ignore[assignment]
+        factors: dict[str, Any] = {"short_factor": list(scaling.short_factor), "long_factor": list(scaling.long_factor)}
         original = scaling.original_max_position_embeddings
+        if architecture.has_mscale:
+            from hornbook.model.rope import Rope  # torch, which nothing else here needs
+
+            factors |= dict.fromkeys(_MSCALES, Rope.of(config).attention_factor)
+            factors["original_max_position_embeddings"] = original
+        elif scaling.attention_factor is not None:
+            factors["attention_factor"] = scaling.attention_factor
         described |= {"original_max_position_embeddings": original, "rope_scaling": {"type": "longrope", **factors}}
         rope = {"rope_type": "longrope", **factors, "original_max_position_embeddings": original}
     theta = {"rope_theta": config.rope_theta, "partial_rotary_factor": config.partial_rotary_factor}
@@ -145,7 +214,8 @@ def _rope(described: dict[str, Any]) -> dict[str, Any]:
 def _rope_type(described: dict[str, Any]) -> str:
     rope = _rope(described)
     kind = rope.get("rope_type", rope.get("type", "default"))
-    return "longrope" if kind in ("su", "yarn") and described["model_type"] == "phi3" else kind  # its older names
+    old = kind in ("su", "yarn") and described["model_type"] in ("phi3", "phi3small")  # older names
+    return "longrope" if old else kind
 
 
 def _unsupported(described: dict[str, Any]) -> Iterator[str]:
@@ -160,6 +230,11 @@ def _unsupported(described: dict[str, Any]) -> Iterator[str]:
     act = described.get("hidden_act", architecture.hidden_acts[0])
     if act not in architecture.hidden_acts:
         yield f"its activation is {act!r}, and only {architecture.hidden_acts[0]!r} is known"
+    for key, value in architecture.required.items():
+        if (found := (architecture.defaults | described).get(key, value)) != value:
+            yield f"its {key} is {found!r}, and only {value!r} is known"
+    if len({_rope(described).get(name) for name in _MSCALES}) > 1:
+        yield f"its {' and '.join(_MSCALES)} are not equal"
     if described.get("qk_layernorm"):
         yield "it normalises queries and keys (qk_layernorm)"
     if described.get("quantization_config"):
@@ -184,36 +259,39 @@ def _config(described: dict[str, Any], path: Path) -> ModelConfig:
     architecture = ARCHITECTURES[described["model_type"]]
     rope = _rope(described)
     given = {key: value for key in ("rope_theta", "partial_rotary_factor") if (value := rope.get(key)) is not None}
+    fields_by_key = {key: name for name, key in architecture.keys.items()}
+    described = {fields_by_key.get(key, key): value for key, value in described.items()}
     described = architecture.defaults | described | given
     if described.get("num_key_value_heads") is None:
         described["num_key_value_heads"] = described.get("num_attention_heads")
     if described.get("head_dim") is None:
         described["head_dim"] = 0
-    values = {f.name: described[f.name] for f in fields(ModelConfig) if f.name in described and f.name not in _OWN}
-    _check_types(values, path)
-    if architecture.norm_eps in described:
-        values[architecture.norm_eps] = described[architecture.norm_eps]
+    known = [f.name for f in fields(architecture.config) if f.name not in _OWN or f.name == architecture.norm_eps]
+    values = {name: described[name] for name in known if name in described}
+    _check_types(values, architecture, path)
+    if "dummy_token_indices" in values:
+        values["dummy_token_indices"] = tuple(values["dummy_token_indices"])
     if architecture.has_window:
         values["sliding_window"] = described.get("sliding_window")
     try:
         if _rope_type(described) == "longrope":
             values["rope_scaling"] = _long_rope(described, rope)
-        return ModelConfig(**values, **architecture.switches)
+        return architecture.config(**values, **architecture.switches)
     except (TypeError, ValueError, KeyError) as error:
         raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
     except HornbookError as error:
         raise HornbookError(f"{path} contradicts itself. {error.problem}", error.remedy) from error
 
 
-def _check_types(values: dict[str, Any], path: Path) -> None:
+def _check_types(values: dict[str, Any], architecture: Architecture, path: Path) -> None:
     """Every number is a number; raises HornbookError with the name of one that is not."""
-    for field in fields(ModelConfig):
-        value, is_whole = values.get(field.name, 0), field.type is int
-        if not is_whole and field.type is not float:
+    for f in fields(architecture.config):
+        value, is_whole = values.get(f.name, 0), f.type is int
+        if not is_whole and f.type is not float:
             continue
         if isinstance(value, bool) or not isinstance(value, int if is_whole else (int, float)):
-            kind = "whole number" if is_whole else "number"
-            raise HornbookError(f"{path}: {field.name} is {value!r}, which is no {kind}.", "Correct the file.")
+            key, kind = architecture.keys.get(f.name, f.name), "whole number" if is_whole else "number"
+            raise HornbookError(f"{path}: {key} is {value!r}, which is no {kind}.", "Correct the file.")
 
 
 def _long_rope(described: dict[str, Any], rope: dict[str, Any]) -> LongRope:
@@ -222,7 +300,7 @@ def _long_rope(described: dict[str, Any], rope: dict[str, Any]) -> LongRope:
 
     original = described.get("original_max_position_embeddings") or rope.get("original_max_position_embeddings")
     original = int(original or described["max_position_embeddings"])
-    attention = rope.get("attention_factor")
+    attention = rope.get("attention_factor", rope.get("short_mscale"))
     if attention is None and rope.get("factor") is not None:
         attention = attention_factor(original, float(rope["factor"]))
     return LongRope(original, tuple(rope["short_factor"]), tuple(rope["long_factor"]), attention)

@@ -21,7 +21,7 @@ from hornbook.model.config import ModelConfig
 from hornbook.model.rope import Rope, Tables, rotate
 
 # Projections back into the residual stream.
-OUTPUTS = ("o_proj.weight", "dense.weight", "down_proj.weight", "fc2.weight")
+OUTPUTS = ("o_proj.weight", "dense.weight", "down_proj.weight", "fc2.weight", "w2.weight")
 
 
 class KVCache:
@@ -107,15 +107,20 @@ class Attention(nn.Module):
         q, k, v = (part.transpose(1, 2) for part in self.project(x_BTD, rope))
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        y_BHTC = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
+        return self.output(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))
+
+    def attend(
+        self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """What every head finds for each query [B, H, T, C]; the last of S keys is of the last query's position."""
+        return F.scaled_dot_product_attention(
+            q_BHTC,
+            k_BKSC,
+            v_BKSC,
             attn_mask=mask,
-            is_causal=mask is None and q.shape[2] > 1,
+            is_causal=mask is None and q_BHTC.shape[2] > 1,
             enable_gqa=self.heads != self.kv_heads,
         )
-        return self.output(y_BHTC.transpose(1, 2).flatten(2))
 
 
 class FusedAttention(Attention):
@@ -199,7 +204,7 @@ class SequentialBlock(nn.Module):
         self.input_layernorm = NORMS[config.norm](config)
         self.self_attn = ATTENTIONS[config.projections](config, layer)
         self.post_attention_layernorm = NORMS[config.norm](config)
-        self.mlp = MLPS[config.mlp](config)
+        self.mlp: nn.Module = MLPS[config.mlp](config)
 
     def forward(
         self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
@@ -235,11 +240,11 @@ BLOCKS: dict[str, type[SequentialBlock] | type[ParallelBlock]] = {
 class Backbone(nn.Module):
     """Everything below the head: token ids to hidden states. The checkpoints call it `model`."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, block: type[SequentialBlock] | type[ParallelBlock] | None = None) -> None:
         super().__init__()
         self.window = config.sliding_window
         self.rope = Rope.of(config)
-        block = BLOCKS[config.block]
+        block = block or BLOCKS[config.block]
         # Zeros: to draw the usual random numbers on the meta device, torch imports its compiler for a second.
         zeros_VD = torch.zeros(config.vocab_size, config.hidden_size)
         self.embed_tokens = nn.Embedding.from_pretrained(zeros_VD, freeze=False)
@@ -253,7 +258,7 @@ class Backbone(nn.Module):
         T = ids_BT.shape[1]
         if cache is not None and self.rope.outgrows(cache.length, cache.length + T):
             ids_BT = torch.cat((cache.restart(), ids_BT), dim=1)
-        x_BTD = self.embed_tokens(ids_BT)
+        x_BTD = self.embed(ids_BT)
         start, length = (cache.length if cache is not None else 0), ids_BT.shape[1]
         rope = self.rope.tables(start, length, x_BTD.device, x_BTD.dtype, lengths_B)
         mask = self._mask(start, length, x_BTD.device)
@@ -262,6 +267,10 @@ class Backbone(nn.Module):
         if cache is not None:
             cache.advance(ids_BT)
         return getattr(self, self._final_norm)(x_BTD[:, -T:])
+
+    def embed(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """What the first block reads [B, T, D]."""
+        return self.embed_tokens(ids_BT)
 
     def _mask(self, start: int, T: int, device: torch.device) -> torch.Tensor | None:
         """Which positions [T, start + T] each new one sees; None where it is all up to itself.
@@ -279,12 +288,14 @@ class Backbone(nn.Module):
 class Decoder(nn.Module):
     """A language model: token ids to scores of the next token. Fresh weights are to be filled: see `init_weights`."""
 
+    backbone: type[Backbone] = Backbone
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.model = Backbone(config)
+        self.model = self.backbone(config)
         if not config.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.bias)
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=config.has_head_bias)
 
     def forward(
         self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
@@ -314,7 +325,7 @@ class Decoder(nn.Module):
     @property
     def head_bias(self) -> torch.Tensor | None:
         """What is added to the logits [V]; most models have none."""
-        return self.lm_head.bias if self.config.bias else None
+        return self.lm_head.bias if self.config.has_head_bias else None
 
     @torch.no_grad()
     def init_weights(self, seed: int, *, zero_outputs: bool = True) -> Self:
@@ -339,3 +350,7 @@ class Decoder(nn.Module):
     def num_parameters(self) -> int:
         """Number of weights; a tied head counts once."""
         return sum(weight.numel() for weight in self.parameters())
+
+    def num_active_parameters(self) -> int:
+        """Number of weights that one token meets: all but those of experts that it does not go to."""
+        return self.num_parameters()

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
+from hornbook.model.build import build
 from hornbook.model.config import ModelConfig
 from hornbook.model.config_json import REMEDY, describe, read_config
 from hornbook.model.decoder import Decoder
@@ -26,7 +27,8 @@ def save(model: Decoder, folder: Path) -> None:
     """Write config.json, generation_config.json and model.safetensors, in the number type of the model.
 
     Weights of more than 5 GB are divided over several files with an index. config.json comes last: a folder that has
-    it is whole. Tokenizer files are for the caller to add. Raises HornbookError when transformers has no such model.
+    it is whole. Tokenizer files are for the caller to add. Raises HornbookError when no published architecture computes
+    the model. transformers reads all but phi-3-small, which it has no class for.
     """
     described = describe(model.config, str(model.head_weight.dtype).removeprefix("torch."))
     folder = Path(folder)
@@ -54,7 +56,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32) -> Decoder:
     config = read_config(folder)
     _check_tokenizer(folder, config)
     with torch.device("meta"):  # names and shapes without memory
-        model = Decoder(config)
+        model = build(config)
     files = _files_by_name(folder)
     if config.tie_word_embeddings:
         files.pop("lm_head.weight", None)

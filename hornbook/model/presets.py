@@ -1,13 +1,20 @@
 """Shapes of models by name, one row each, in the words of Hugging Face's config.json.
 
-The published ones are those with blocks of phi-1 or of Phi-3; their numbers are those of the config.json beside the
-published weights. LongRoPE's factors are known here for phi-4-mini only. The others were revised under the same name
-more than once, so they have to be read from the checkpoint that one runs: `huggingface.load` does that.
+Numbers of the published ones are those of the config.json beside their weights. LongRoPE's factors are known here for
+phi-4-mini only. The others were revised under the same name more than once, so they have to be read from the checkpoint
+that one runs: `huggingface.load` does that.
 """
 
 from typing import Any
 
-from hornbook.model.config import PARALLEL, LongRope, ModelConfig
+from hornbook.model.config import (
+    PARALLEL,
+    PHI_3_SMALL_DUMMIES,
+    LongRope,
+    ModelConfig,
+    Phi3SmallConfig,
+    PhimoeConfig,
+)
 
 
 def _shape(hidden_size: int, num_hidden_layers: int, intermediate_size: int) -> dict[str, Any]:
@@ -70,6 +77,23 @@ def _phi3(
     )
 
 
+def _phi3_small(context: int, rope_scaling: LongRope | None = None) -> ModelConfig:
+    """Block-sparse attention in every second layer."""
+    return Phi3SmallConfig(
+        vocab_size=100_352,
+        hidden_size=4096,
+        intermediate_size=14_336,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=context,
+        rope_scaling=rope_scaling,
+        bos_token_id=100_257,
+        eos_token_id=100_257,
+        dummy_token_indices=PHI_3_SMALL_DUMMIES,
+    )
+
+
 def _ladder(shape: dict[str, Any], **changes: Any) -> ModelConfig:
     return ModelConfig(vocab_size=4096, max_position_embeddings=512, eos_token_id=0, **shape, **changes)
 
@@ -101,8 +125,23 @@ PRESETS: dict[str, ModelConfig] = {
     "phi-3-mini-4k": _phi3(3072, 32, 32, 32, 8192, 32_064, 4096, sliding_window=2047),
     "phi-3-mini-128k": _phi3(3072, 32, 32, 32, 8192, 32_064, 131_072, rope_scaling=_FROM_CHECKPOINT),
     "phi-3.5-mini": _phi3(3072, 32, 32, 32, 8192, 32_064, 131_072, rope_scaling=_FROM_CHECKPOINT),
+    "phi-3-small-8k": _phi3_small(8192),
+    "phi-3-small-128k": _phi3_small(131_072, LongRope(8192)),
     "phi-3-medium-4k": _phi3(5120, 40, 40, 10, 17_920, 32_064, 4096, sliding_window=2047),
     "phi-3-medium-128k": _phi3(5120, 40, 40, 10, 17_920, 32_064, 131_072, rope_scaling=_FROM_CHECKPOINT),
+    "phi-3.5-moe": PhimoeConfig(
+        vocab_size=32_064,
+        hidden_size=4096,
+        intermediate_size=6400,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=8,
+        max_position_embeddings=131_072,
+        rope_scaling=LongRope(4096, attention_factor=1.243163121016122),
+        input_jitter_noise=0.01,
+        bos_token_id=1,
+        eos_token_id=32_000,
+    ),
     "phi-4": _phi3(5120, 40, 40, 10, 17_920, 100_352, 16_384, rope_theta=250_000.0),
     "phi-4-mini": _phi3(
         *(3072, 32, 24, 8, 8192, 200_064, 131_072),

@@ -6,9 +6,9 @@ from pathlib import Path
 import torch
 
 from hornbook.core.errors import HornbookError
-from hornbook.model.config import ModelConfig
+from hornbook.model.build import build
+from hornbook.model.config import ModelConfig, Phi3SmallConfig
 from hornbook.model.config_json import read_config
-from hornbook.model.decoder import Decoder
 from hornbook.model.presets import PRESETS
 
 # Bytes of a weight while training in bfloat16: the weight and its gradient, and a float32 master.
@@ -21,6 +21,7 @@ class Size:
     """Costs of one model. Bytes to train hold no activations, which depend on the batch."""
 
     parameters: int  # a tied head counts once
+    active_parameters: int  # that one token meets: of experts only those it goes to
     train_bytes: int
     run_bytes: int  # weights in bfloat16
     kv_bytes_per_token: int  # keys and values in bfloat16
@@ -31,26 +32,25 @@ class Size:
 def measure(config: ModelConfig) -> Size:
     """Costs of a model of this shape, from the names and shapes of its weights.
 
-    Each weight of a matrix is one multiplication and one addition a token, and backward twice that; looking up an
-    embedding is free. Attention adds two products of queries' width for every position that a token sees.
+    Each weight of a matrix that a token meets is one multiplication and one addition, and backward twice that; looking
+    up an embedding is free. Attention adds two products of queries' width for every position that a token sees.
     """
     with torch.device("meta"):  # names and shapes without memory
-        model = Decoder(config)
+        model = build(config)
     # As the optimiser divides them: Muon for hidden matrices, AdamW for embedding, head, norms and biases.
     muon = sum(p.numel() for name, p in model.model.layers.named_parameters() if p.ndim == 2)
     parameters = model.num_parameters()
-    matrices = muon + model.head_weight.numel()
-    seen = config.max_position_embeddings
-    window = min(config.sliding_window or seen, seen)
-    mean_seen = (window * (window + 1) / 2 + (seen - window) * window) / seen
+    active = model.num_active_parameters()
+    matrices = muon + model.head_weight.numel() - (parameters - active)
     attention = 4 * config.num_hidden_layers * config.num_attention_heads * config.head_dim
     return Size(
         parameters=parameters,
+        active_parameters=active,
         train_bytes=_TRAINED * parameters + _MUON * muon + _ADAMW * (parameters - muon),
         run_bytes=2 * parameters,
         kv_bytes_per_token=2 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim,
         forward_flops=2 * matrices,
-        train_flops=round(3 * (2 * matrices + attention * mean_seen)),
+        train_flops=round(3 * (2 * matrices + attention * config.mean_seen)),
     )
 
 
@@ -83,11 +83,14 @@ def _config(name: str) -> ModelConfig:
 
 def _facts(config: ModelConfig) -> dict[str, str]:
     size = measure(config)
+    is_sparse = isinstance(config, Phi3SmallConfig)
     window = f", of which a token sees {config.sliding_window:,}" if config.sliding_window else ""
+    window = f", of which a token sees {config.mean_seen:,.0f} on average" if is_sparse else window
+    met = f", of which a token meets {size.active_parameters:,}" if size.active_parameters < size.parameters else ""
     biases = " with biases" if config.bias else ""
     context_bytes = size.kv_bytes_per_token * config.max_position_embeddings
     return {
-        "parameters": f"{size.parameters:,}",
+        "parameters": f"{size.parameters:,}{met}",
         "blocks": f"{config.num_hidden_layers}, {config.block}, {config.norm} norm, {config.mlp} MLP",
         "width, MLP": f"{config.hidden_size:,}, {config.intermediate_size:,}",
         "heads": f"{config.num_attention_heads} of {config.head_dim} channels, {config.num_key_value_heads} of keys "

@@ -118,4 +118,7 @@ def _rows_of_pieces(name: str, rows: int, config: ModelConfig) -> tuple[int, ...
     if "qkv_proj" in name:
         keys = config.num_key_value_heads * config.head_dim
         return rows - 2 * keys, keys, keys
+    if "query_key_value" in name:  # of each group of heads its queries, its key, its value
+        groups, channels = config.num_key_value_heads, config.head_dim
+        return (rows // groups - 2 * channels, channels, channels) * groups
     return (rows // 2, rows // 2) if "gate_up_proj" in name else (rows,)

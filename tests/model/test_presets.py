@@ -10,6 +10,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hornbook.core.errors import HornbookError
+from hornbook.model.build import build
 from hornbook.model.config_json import describe
 from hornbook.model.decoder import Decoder
 from hornbook.model.presets import LADDER, PRESETS
@@ -28,8 +29,11 @@ PARAMETERS = {
     "phi-3-mini-4k": 3_821_079_552,
     "phi-3-mini-128k": 3_821_079_552,
     "phi-3.5-mini": 3_821_079_552,
+    "phi-3-small-8k": 7_392_272_384,
+    "phi-3-small-128k": 7_392_272_384,
     "phi-3-medium-4k": 13_960_238_080,
     "phi-3-medium-128k": 13_960_238_080,
+    "phi-3.5-moe": 41_873_153_344,
     "phi-4": 14_659_507_200,
     "phi-4-mini": 3_836_021_760,
     "phi-4-reasoning": 14_659_507_200,
@@ -39,7 +43,7 @@ PARAMETERS = {
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items(), ids=PARAMETERS)
 def test_a_published_model_has_the_published_number_of_parameters(name: str, parameters: int) -> None:
     with torch.device("meta"):
-        assert Decoder(PRESETS[name]).num_parameters() == parameters
+        assert build(PRESETS[name]).num_parameters() == parameters
     assert measure(PRESETS[name]).parameters == parameters
 
 
@@ -54,7 +58,10 @@ def test_every_model_is_published_or_a_rung_of_the_ladder_in_both_styles() -> No
 
 @pytest.mark.parametrize(
     ("name", "numbers"),
-    [("phi-1", 196_608), ("phi-2", 327_680), ("phi-3.5-mini", 393_216), ("phi-4", 204_800), ("phi-4-mini", 131_072)],
+    [
+        *[("phi-1", 196_608), ("phi-2", 327_680), ("phi-3.5-mini", 393_216), ("phi-3-small-128k", 131_072)],
+        *[("phi-3.5-moe", 131_072), ("phi-4", 204_800), ("phi-4-mini", 131_072)],
+    ],
 )
 def test_keys_and_values_take_what_is_known_of_the_published_models(name: str, numbers: int) -> None:
     assert measure(PRESETS[name]).kv_bytes_per_token == numbers
@@ -102,6 +109,8 @@ def test_show_tells_shape_and_costs(capsys: pytest.CaptureFixture[str], tmp_path
     text = capsys.readouterr().out
     for fact in ("3,821,079,552", "32 of 96 channels", "393,216 bytes a token", "LongRoPE above 4,096", "checkpoint"):
         assert fact in text
+    show_model("phi-3.5-moe")
+    assert "41,873,153,344, of which a token meets 6,640,999,744" in capsys.readouterr().out
     show_model(str(tiny_folder(tmp_path)))
     assert f"{Decoder(tiny_config()).num_parameters():,}" in capsys.readouterr().out
     list_models()
@@ -131,7 +140,8 @@ def test_the_verbs_have_help_with_an_example_and_one_line_for_a_mistake(tmp_path
     assert done.returncode == 2 and "no model phi-5" in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_a_preset_is_a_model_that_transformers_has() -> None:
+def test_a_preset_is_a_published_architecture() -> None:
+    types = {"gelu": "phi", "swiglu": "phi3", "geglu": "phi3small", "experts": "phimoe"}
     for name, config in PRESETS.items():
         if config.rope_scaling is None or config.rope_scaling.short_factor:
-            assert describe(config, "bfloat16")["model_type"] == ("phi" if config.block == "parallel" else "phi3"), name
+            assert describe(config, "bfloat16")["model_type"] == types[config.mlp], name

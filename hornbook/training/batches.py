@@ -58,7 +58,7 @@ class DataOrder:
     def batch(self, segment: Segment, step: int) -> np.ndarray:
         """Token ids int64 [B, T + 1] of a step: inputs are all but the last, targets all but the first.
 
-        Where rows are packed and a row is not full, ids are -1: no target, and an input that nobody looks at.
+        Where a packed row is not full there is PADDING: no target, and as an input nothing that counts.
         """
         phase, parts = self._phase(segment, step)
         rows = self.config.batch_tokens // phase.context

@@ -13,8 +13,8 @@ class DataConfig(Config):
     """Which tokens are read, beyond `lesson_share` and `curriculum`; the defaults are today's lossless rows."""
 
     # Weights of stores by name: `corpus`, `lessons`, a source such as `builtin:python-exercises`, a kind such as
-    # `exercise`. Only their ratio counts, so numbers of tokens do as well. One mixture, or one for the trunk and one for
-    # the decay. None: `corpus`, and `lessons` as lesson_share says.
+    # `exercise`. Only their ratio counts, so numbers of tokens do as well. One mixture, or one for the trunk and one
+    # for the decay. None: `corpus`, and `lessons` as lesson_share says.
     mixture: Mixture | tuple[Mixture, Mixture] | None = None
     # How often a source is read at most: one number for all, or one for each that has a limit.
     max_epochs: float | dict[str, float] | None = None

@@ -15,7 +15,7 @@ import numpy as np
 
 from hornbook.training.sources import Source
 
-PADDING = -1  # in a row's tokens, where there is nothing: no input worth looking at, and no target
+PADDING = -100  # in a row where there is nothing; as a target it is not predicted, as everywhere in torch
 
 
 class Rows(Protocol):
@@ -171,7 +171,7 @@ def pack(document_N: np.ndarray, length_N: np.ndarray, context: int) -> Packed:
 
 
 def best_fit(length_P: np.ndarray, room: int) -> tuple[np.ndarray, np.ndarray]:
-    """Best-fit decreasing: the row of every piece, and the piece that opened each row. No piece is longer than `room`."""
+    """Best-fit decreasing: the row of every piece, none longer than `room`, and the piece that opened each row."""
     row_P = np.empty(len(length_P), np.int64)
     openers: list[int] = []
     with_free: list[list[int]] = [[] for _ in range(room + 1)]  # rows by the number of tokens that are free in them

@@ -1,8 +1,8 @@
 """A source: the endless row of the documents of one store, epoch after epoch, every epoch in another seeded order.
 
 A store of many documents is shuffled in blocks of BLOCK of them: the blocks among themselves, and the documents of the
-block that is being read. So nothing is ever sorted or held that grows with the store. Selection has written documents in
-seeded order, so blocks of its result are random samples. A store of one block is shuffled as a whole.
+block that is being read. So nothing is ever sorted or held that grows with the store. Selection has written documents
+in seeded order, so blocks of its result are random samples. A store of one block is shuffled as a whole.
 
 Shapes in names: N documents.
 """

@@ -12,6 +12,7 @@ has it is whole.
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,9 @@ class TokenStore:
             wanted = (meta["tokens"] * dtype.itemsize, 8 * (meta["documents"] + 1), 16 * meta["documents"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise HornbookError(f"There is no readable token store in {folder} ({error}).", _REMEDY) from error
+        if len(tokens) and hasattr(mmap, "MADV_RANDOM"):
+            # Documents are read in a shuffled order: what the system would read ahead is never wanted.
+            tokens._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
         if tuple(sizes.values()) != wanted or boundaries[-1] != meta["tokens"]:
             raise HornbookError(
                 f"The token store {folder} is damaged: {meta['tokens']:,} tokens were written, {len(tokens):,} are "
@@ -87,7 +91,8 @@ class TokenStore:
 
     def ids(self) -> list[str]:
         """The ids of the documents, in the order of the store."""
-        return [self.id_words[i].tobytes().hex() for i in range(len(self))]
+        digits = self.id_words.tobytes().hex()
+        return [digits[i : i + 32] for i in range(0, len(digits), 32)]
 
     def check(self) -> None:
         """Read everything and compare it with the digest. Raises HornbookError when a byte has changed."""

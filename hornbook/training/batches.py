@@ -51,7 +51,9 @@ class DataOrder:
                         "Set curriculum_window, the number of tokens within which documents are ordered.",
                     )
                 levels = _levels(source, scores)
-                source.curriculum = Curriculum(config.curriculum, levels, positions[name], window)
+                source.order_by(Curriculum(config.curriculum, levels, positions[name], window))
+                self._rows[name] = _rows(source, config)  # what was packed to count epochs was in another order
+            self._stretches.cache_clear()
         for segment in plan_segments(config):
             self._stretches(segment)  # an exhausted source is told now, not in hours
 

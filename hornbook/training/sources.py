@@ -35,7 +35,7 @@ class Curriculum:
 
 
 class Source:
-    """The endless, seeded order of the documents and tokens of one store. `curriculum` is set before the first read."""
+    """The endless, seeded order of the documents and tokens of one store."""
 
     def __init__(self, store: TokenStore, seed: int, block: int = BLOCK) -> None:
         self.store, self.seed = store, seed
@@ -45,6 +45,11 @@ class Source:
         self._block_tokens = np.diff(store.boundaries[self._edges])
         self._blocks = lru_cache(maxsize=2)(self._order_of_blocks)
         self.documents = lru_cache(maxsize=2)(self._order_of_documents)
+
+    def order_by(self, curriculum: Curriculum) -> None:
+        """Put documents in the order of their level from now on."""
+        self.curriculum = curriculum
+        self.documents.cache_clear()
 
     @property
     def blocks(self) -> int:

@@ -156,6 +156,25 @@ def test_curriculum_windows_go_from_easy_to_hard_each_for_several_budgets(inputs
     assert set(shuffled[:10]) & set(read[: falls[0] + 1])  # a window holds what a shuffle has there
 
 
+def test_a_curriculum_holds_for_packed_rows_that_were_counted_for_a_cap(three, tmp_path):
+    ids = [name for source in ("corpus", "lessons") for name in TokenStore.open(three / source).ids()]
+    levels(tmp_path / "scores", ids)
+    data = {
+        "mixture": {"corpus": 1, "lessons": 1},
+        "max_epochs": {"lessons": 0.5},
+        "packing": "best_fit",
+        "packing_window": 8,
+    }
+    orders = [
+        DataOrder(three, config(budgets=(2560,), curriculum=strength, data=data), tmp_path / "scores")
+        for strength in (-1, 0, 1)
+    ]
+    first = [order.batch(TRUNK, 0).tolist() for order in orders]
+    assert first[0] != first[1] != first[2] != first[0]
+    lessons = [order.sources["lessons"].documents(0, 0)[0].tolist() for order in orders]
+    assert lessons[0] != lessons[1] != lessons[2] != lessons[0]
+
+
 MIXTURE = {"corpus": 0.5, "lessons": 0.2, "exercise": 0.3}
 
 

@@ -93,21 +93,20 @@ def plan(recipe: Recipe) -> list[Step]:
     # Tokenization: one tokenizer for all arms, then each arm as numbers.
     learned = recipe.tokenization.tokenizer
     tokenizer = add("tokenization.tokenizer", train_tokenizer_step, "train", learned, selected[0], ("tokenizers",))
-    tokens = [
-        {
-            name: add(
-                f"tokenization.{name}",
+    tokens: list[dict[str, Step]] = [{} for _ in repeats]  # by arm; those that read the same share a step
+    for n in repeats:
+        for arm in arms:
+            data, encoding = recipe.selects(arm).name, recipe.encoding_of(arm)
+            own = encoding != recipe.tokenization.encoding
+            tokens[n][arm.name] = add(
+                f"tokenization.{data}",
                 encode_step,
                 "transform",
-                recipe.tokenization.encoding,
-                {"documents": documents, "tokenizer": tokenizer},
+                encoding,
+                {"documents": selected[n][data], "tokenizer": tokenizer},
                 ("tokenizers",),
-                variant=f"repeat-{n}",
+                variant=".".join([arm.name] * own + [f"repeat-{n}"] * (n > 0)),
             )
-            for name, documents in selected[n].items()
-        }
-        for n in repeats
-    ]
 
     if any(arm.filter == "classifier" for arm in arms):
         labels = {"labels": labels_file(recipe.curation.classifier.labels)}
@@ -128,7 +127,7 @@ def plan(recipe: Recipe) -> list[Step]:
     for n in repeats:
         for arm in arms:
             training, data, repeat = recipe.training_of(arm, n), recipe.selects(arm).name, f"repeat-{n}"
-            given = {"tokens": tokens[n][data], "tokenizer": tokenizer, "probe": probe}
+            given = {"tokens": tokens[n][arm.name], "tokenizer": tokenizer, "probe": probe}
             if training.finetune:
                 given["start"] = models[n][training.finetune.start_from]
             if training.curriculum:

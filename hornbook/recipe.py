@@ -29,6 +29,7 @@ from hornbook.curation.config import (
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.evaluation.config import ExecutionConfig, SetsConfig
 from hornbook.tokenization.config import EncodeConfig, TokenizerConfig
+from hornbook.tokenization.shards import CORPUS, LESSONS
 from hornbook.training.config import ProbeConfig, TrainConfig
 
 
@@ -149,7 +150,7 @@ class Recipe(Config):
             raise ValueError(f"arms.{arm.name}.lesson_share needs lessons: true")
         if training.curriculum and self.selects(arm).filter != "classifier":
             raise ValueError(f"arms.{arm.name}.training.curriculum needs the scores of filter: classifier")
-        if self.selects(arm).filter == "none" and min(training.shares) < 1:
+        if self.selects(arm).filter == "none" and not training.data.mixture and min(training.shares) < 1:
             raise ValueError(f"arms.{arm.name} reads lessons alone: give it lesson_share: 1")
         if (finetune := training.finetune) is not None:
             if finetune.start_from not in earlier:
@@ -176,6 +177,13 @@ class Recipe(Config):
         with _said_by(arm, "training"):
             training = TrainConfig(**{**merged(self.training.model_dump(), arm.training), **own})
         return training.model_copy(update={"seed": training.seed + repeat})
+
+    def encoding_of(self, arm: Arm) -> EncodeConfig:
+        """How the documents that an arm reads become tokens: what its mixture names has a store of its own."""
+        encoding = self.tokenization.encoding
+        named = [*encoding.stores, *self.training_of(arm).data.stores]
+        stores = tuple(name for name in dict.fromkeys(named) if name not in (CORPUS, LESSONS))
+        return encoding.model_copy(update={"stores": stores})
 
     @property
     def reference(self) -> Arm:

@@ -85,6 +85,19 @@ def test_a_curriculum_reads_the_scores_of_its_arm(tmp_path):
     assert "scores" not in found["training.curated"].inputs
 
 
+def test_what_a_mixture_names_has_a_store_of_its_own(tmp_path):
+    mixture = "{corpus: 2, lessons: 1, 'builtin:python-textbook': 1}"
+    found = steps(
+        tmp_path, f"  - {{name: mixed, data: textbook, training: {{data: {{mixture: {mixture}}}}}}}\n", seeds=2
+    )
+    for repeat in ("", ".repeat-1"):
+        tokens = found[f"training.mixed{repeat}"].inputs["tokens"]
+        assert tokens.config.stores == ("builtin:python-textbook",)
+        assert tokens.inputs["documents"] is found[f"curation.select.textbook{repeat}"]
+        other = found[f"training.textbook{repeat}"].inputs["tokens"]
+        assert other is not tokens and other.config.stores == ()
+
+
 @pytest.mark.parametrize(
     ("curation", "message"),
     [("{near_dups: {enabled: false}}", "near_dups"), ("{near_duplicates: {bands: 0}}", "near_duplicates.bands")],

@@ -56,7 +56,12 @@ def seeded_order(ids: Sequence[str] | pa.Array | pa.ChunkedArray, seed: int) -> 
     The low half of the id is mixed with the seed by the finaliser of SplitMix64 (Steele et al. 2014).
     """
     values = ids.to_pylist() if isinstance(ids, pa.Array | pa.ChunkedArray) else ids
-    x = np.frombuffer(bytes.fromhex("".join(values)), dtype="<u8")[1::2].copy()
+    return shuffled(np.frombuffer(bytes.fromhex("".join(values)), dtype="<u8")[1::2], seed)
+
+
+def shuffled(low_N: np.ndarray, seed: int) -> np.ndarray:
+    """`seeded_order` of ids whose low halves, the second 8 of their bytes, are given as little-endian uint64."""
+    x = low_N.astype(np.uint64)
     with np.errstate(over="ignore"):
         x += np.uint64(0x9E3779B97F4A7C15) * np.uint64(2 * seed + 1)
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

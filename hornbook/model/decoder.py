@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hornbook.model.config import ModelConfig
+from hornbook.model.document_mask import Mask, attention, document_lengths, document_mask
 from hornbook.model.rope import Rope, Tables, rotate
 
 # Projections back into the residual stream.
@@ -101,19 +102,15 @@ class Attention(nn.Module):
         """What all heads found, back in the width of the model."""
         raise NotImplementedError
 
-    def forward(
-        self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
-    ) -> torch.Tensor:
+    def forward(self, x_BTD: torch.Tensor, rope: Tables, mask: Mask, cache: KVCache | None) -> torch.Tensor:
         q, k, v = (part.transpose(1, 2) for part in self.project(x_BTD, rope))
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
         return self.output(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))
 
-    def attend(
-        self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def attend(self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: Mask) -> torch.Tensor:
         """What every head finds for each query [B, H, T, C]; the last of S keys is of the last query's position."""
-        return F.scaled_dot_product_attention(
+        return attention(
             q_BHTC,
             k_BKSC,
             v_BKSC,
@@ -206,9 +203,7 @@ class SequentialBlock(nn.Module):
         self.post_attention_layernorm = NORMS[config.norm](config)
         self.mlp: nn.Module = MLPS[config.mlp](config)
 
-    def forward(
-        self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
-    ) -> torch.Tensor:
+    def forward(self, x_BTD: torch.Tensor, rope: Tables, mask: Mask, cache: KVCache | None) -> torch.Tensor:
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask, cache)
         return x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
 
@@ -224,9 +219,7 @@ class ParallelBlock(nn.Module):
         self.self_attn = ATTENTIONS[config.projections](config, layer)
         self.mlp = MLPS[config.mlp](config)
 
-    def forward(
-        self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
-    ) -> torch.Tensor:
+    def forward(self, x_BTD: torch.Tensor, rope: Tables, mask: Mask, cache: KVCache | None) -> torch.Tensor:
         h_BTD = self.input_layernorm(x_BTD)
         return x_BTD + self.self_attn(h_BTD, rope, mask, cache) + self.mlp(h_BTD)
 
@@ -253,15 +246,23 @@ class Backbone(nn.Module):
         self._final_norm = block.final_norm
 
     def forward(
-        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+        self,
+        ids_BT: torch.Tensor,
+        cache: KVCache | None = None,
+        lengths_B: torch.Tensor | None = None,
+        documents_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         T = ids_BT.shape[1]
         if cache is not None and self.rope.outgrows(cache.length, cache.length + T):
             ids_BT = torch.cat((cache.restart(), ids_BT), dim=1)
         x_BTD = self.embed(ids_BT)
         start, length = (cache.length if cache is not None else 0), ids_BT.shape[1]
+        mask: Mask = self._mask(start, length, x_BTD.device) if documents_BT is None else None
+        if documents_BT is not None:
+            mask = document_mask(documents_BT, self.window)
+            if self.rope.original_length is not None:
+                lengths_B = document_lengths(documents_BT)
         rope = self.rope.tables(start, length, x_BTD.device, x_BTD.dtype, lengths_B)
-        mask = self._mask(start, length, x_BTD.device)
         for layer in self.layers:
             x_BTD = layer(x_BTD, rope, mask, cache)
         if cache is not None:
@@ -308,10 +309,17 @@ class Decoder(nn.Module):
         return self.head(self.model(ids_BT, cache, lengths_B))
 
     def hidden(
-        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+        self,
+        ids_BT: torch.Tensor,
+        cache: KVCache | None = None,
+        lengths_B: torch.Tensor | None = None,
+        documents_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Hidden states [B, T, D] after the last norm; `head` makes logits of them."""
-        return self.model(ids_BT, cache, lengths_B)
+        """Hidden states [B, T, D] after the last norm; `head` makes logits of them.
+
+        With `documents_BT`, the number of each token's document in its row, attention stays within documents.
+        """
+        return self.model(ids_BT, cache, lengths_B, documents_BT)
 
     def head(self, h: torch.Tensor) -> torch.Tensor:
         """Logits [..., V] of hidden states [..., D]."""

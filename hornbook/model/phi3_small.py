@@ -17,8 +17,10 @@ import torch
 from torch import nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
+from hornbook.core.errors import HornbookError
 from hornbook.model.config import Phi3SmallConfig
 from hornbook.model.decoder import Attention, Backbone, Decoder, KVCache, LayerNorm, SequentialBlock
+from hornbook.model.document_mask import Mask
 from hornbook.model.rope import Tables, rotate
 
 QUERIES = 512  # positions that attend at a time: their masks and scores are all that is ever in memory
@@ -97,13 +99,16 @@ class SparseAttention(GroupedAttention):
         super().__init__(config, layer)
         self.config = config
 
-    def attend(
-        self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def attend(self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: Mask) -> torch.Tensor:
         T, S = q_BHTC.shape[2], k_BKSC.shape[2]
         block = self.config.blocksparse_block_size
         if block * self.config.blocksparse_num_local_blocks >= S:  # all of it is near by
             return super().attend(q_BHTC, k_BKSC, v_BKSC, mask)
+        if isinstance(mask, BlockMask):
+            raise HornbookError(
+                "Documents cannot be masked in phi-3-small's sparse attention on a GPU.",
+                "Set training.data.document_masks to false.",
+            )
         if q_BHTC.is_cuda and T == S and mask is None:
             pattern = flex_mask(self.config, S, q_BHTC.device)
             grouped = self.heads != self.kv_heads
@@ -169,9 +174,13 @@ class Phi3SmallBackbone(Backbone):
         self.width_multiplier = config.mup_width_multiplier
 
     def forward(
-        self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
+        self,
+        ids_BT: torch.Tensor,
+        cache: KVCache | None = None,
+        lengths_B: torch.Tensor | None = None,
+        documents_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        return super().forward(ids_BT, cache, lengths_B) / self.width_multiplier
+        return super().forward(ids_BT, cache, lengths_B, documents_BT) / self.width_multiplier
 
     def embed(self, ids_BT: torch.Tensor) -> torch.Tensor:
         return super().embed(ids_BT) * self.embedding_multiplier

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from hornbook.model.config import PhimoeConfig
 from hornbook.model.decoder import Backbone, Decoder, KVCache, LayerNorm, SequentialBlock, SplitAttention
+from hornbook.model.document_mask import Mask
 from hornbook.model.rope import Tables
 
 
@@ -110,9 +111,7 @@ class PhimoeBlock(SequentialBlock):
         self.post_attention_layernorm = LayerNorm(config)
         self.block_sparse_moe = Experts(config)
 
-    def forward(
-        self, x_BTD: torch.Tensor, rope: Tables, mask: torch.Tensor | None, cache: KVCache | None
-    ) -> torch.Tensor:
+    def forward(self, x_BTD: torch.Tensor, rope: Tables, mask: Mask, cache: KVCache | None) -> torch.Tensor:
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), rope, mask, cache)
         return x_BTD + self.block_sparse_moe(self.post_attention_layernorm(x_BTD))
 

@@ -50,7 +50,8 @@ class Rope:
         """Cosines and sines [T, 1, R] for positions `start` ... `start + length - 1` of a sequence that ends there.
 
         Where rows of a batch are padded to the right, `lengths_B` holds their true lengths: with LongRoPE every row
-        then has tables of its own, [B, T, 1, R], and does not depend on its neighbours. Angles are computed in
+        then has tables of its own, [B, T, 1, R], and does not depend on its neighbours. It may hold [B, T] lengths as
+        well, those of the document of each token. Angles are computed in
         float32, whatever `dtype` is: bfloat16 cannot count positions. Raises HornbookError without the factors.
         """
         exponent_R = torch.arange(0, self.rotary_dim, 2, dtype=torch.float32, device=device) / self.rotary_dim
@@ -65,7 +66,7 @@ class Rope:
                 period = torch.tensor(chosen, device=device) * period
             else:
                 short, long = (torch.tensor(factors, device=device) for factors in (self.short, self.long))
-                is_long = lengths_B.to(device)[:, None, None, None] > self.original_length
+                is_long = lengths_B.to(device).view(len(lengths_B), -1, 1, 1) > self.original_length
                 period = torch.where(is_long, long, short) * period
         position_T = torch.arange(start, start + length, dtype=torch.float32, device=device)
         angle = position_T[:, None, None] * (1.0 / period)

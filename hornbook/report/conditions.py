@@ -23,7 +23,7 @@ def data_arm(steps: Steps, arm: str) -> str:
     if f"tokenization.{arm}" not in steps:
         for name, step in steps.items():
             if tokens and name.startswith("tokenization.") and step.manifest.get("identity") == tokens:
-                return name.removeprefix("tokenization.")
+                return name.removeprefix("tokenization.").removesuffix(f".{arm}")
     return arm
 
 

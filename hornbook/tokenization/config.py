@@ -19,3 +19,7 @@ class EncodeConfig(Config):
 
     batch_documents: int = Field(4096, ge=1)  # encoded at a time; changes memory, never the result
     check_documents: int = Field(200, ge=0)  # on which gigatoken must agree with tokenizers
+    # Sources (`builtin:python-exercises`), kinds of lessons (`exercise`) and kinds (`code`, `text`) that get a store of
+    # their own; of several the first of these three counts. A mixture adds what it names. The rest goes to `corpus` and
+    # `lessons`.
+    stores: tuple[str, ...] = ()

@@ -24,7 +24,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.core.step import content_hash
 from hornbook.tokenization.config import EncodeConfig
-from hornbook.tokenization.shards import StoreWriter
+from hornbook.tokenization.shards import CORPUS, LESSONS, StoreWriter, store_folder
 from hornbook.tokenization.train import END_OF_TEXT
 
 # (texts) -> (token ids of all texts one after the other, number of tokens of each)
@@ -48,8 +48,9 @@ HARD_TEXTS = (
 def encode_step(inputs: dict[str, Path], out: Path, config: EncodeConfig) -> dict[str, Any]:
     """Encode `inputs["documents"]` with `inputs["tokenizer"]` into `out/corpus` and, if any, `out/lessons`.
 
-    Lessons are the documents of kind "synthetic". Raises HornbookError when there is no document. Counters:
-    rows, text bytes, tokens and documents per store, and which encoder was used.
+    Lessons are the documents of kind "synthetic". Sources and kinds in `config.stores` get a store of their own.
+    Raises HornbookError when there is no document. Counters: rows, text bytes, tokens and documents per store, and
+    which encoder was used.
     """
     documents, folder = inputs["documents"], inputs["tokenizer"]
     paths = shards(documents)
@@ -64,11 +65,12 @@ def encode_step(inputs: dict[str, Path], out: Path, config: EncodeConfig) -> dic
     stores: dict[str, StoreWriter] = {}
     with ExitStack() as stack, Progress("encode", count_rows(documents)) as bar:
         for batch in _batches(paths, config.batch_documents):
-            synthetic = pc.equal(batch["kind"], "synthetic")
-            parts = {"corpus": batch.filter(pc.invert(synthetic)), "lessons": batch.filter(synthetic)}
-            for name, part in parts.items():
-                if name not in stores and (part.num_rows or name == "corpus"):
-                    writer = StoreWriter(out / name, tokenizer.get_vocab_size(), bos_id, tokenizer_hash)
+            store = _store_of(batch, config.stores)
+            for name in dict.fromkeys((CORPUS, LESSONS, *config.stores)):
+                part = batch.filter(pc.equal(store, name))
+                if name not in stores and (part.num_rows or name == CORPUS):
+                    place = store_folder(out, name)
+                    writer = StoreWriter(place, tokenizer.get_vocab_size(), bos_id, tokenizer_hash)
                     stores[name] = stack.enter_context(writer)
                 if part.num_rows:
                     ids, lengths = encode(part["text"].to_pylist())
@@ -89,6 +91,18 @@ def encode_step(inputs: dict[str, Path], out: Path, config: EncodeConfig) -> dic
         "encoder": encoder,
         "stores": counts,
     }
+
+
+def _store_of(batch: pa.RecordBatch, names: Sequence[str]) -> pa.Array:
+    """The store of each document: its source, its kind of lesson or its kind if they have one, else the usual two."""
+    synthetic = pc.equal(batch["kind"], "synthetic")
+    store = pc.if_else(synthetic, LESSONS, CORPUS)
+    if not names:
+        return store
+    lesson = pa.array([json.loads(meta).get("kind", "") for meta in batch["meta"].to_pylist()], pa.string())
+    for label in (batch["kind"], lesson, batch["source"]):
+        store = pc.if_else(pc.is_in(label, value_set=pa.array(names, pa.string())), label, store)
+    return store
 
 
 def open_tokenizer(folder: Path) -> Tokenizer:
@@ -161,7 +175,7 @@ def tokenizers_encoder(folder: Path) -> EncodeFunction:
 
 def _batches(paths: list[Path], size: int) -> Iterator[pa.RecordBatch]:
     for path in paths:
-        yield from pq.ParquetFile(path).iter_batches(size, columns=["id", "text", "kind"])
+        yield from pq.ParquetFile(path).iter_batches(size, columns=["id", "text", "kind", "source", "meta"])
 
 
 def _sample(path: Path, count: int) -> list[str]:

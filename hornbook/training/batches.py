@@ -1,153 +1,173 @@
-"""Batches of an arm: in which order its tokens are read, as a pure function of the step.
+"""Batches of an arm: which tokens are read at which step, as a pure function of the step.
 
-A source is the endless row of its documents, epoch after epoch, every epoch in another seeded order. Rows are
-cut from it one after the other, so nothing is padded or dropped; a row overlaps the next by one token, which
-is a target in one and an input in the other. No state to save: step n is the same after a resume.
+Documents of a source come in a seeded order (`sources`), are made into rows (`rows`), and rows of all sources are
+interleaved in their shares (`interleave`, `mixture`).
 
-With a curriculum, what is read stays the same and is put in order of level: easy first, or hard first.
-
-Shapes in names: B rows, T positions, N documents.
+Shapes in names: B rows, T positions.
 """
 
 import hashlib
 import json
-import math
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
-from hornbook.core.documents import read_table, seeded_order
+from hornbook.core.documents import read_table
 from hornbook.core.errors import HornbookError
-from hornbook.tokenization.shards import TokenStore
+from hornbook.tokenization.shards import CHECKED_BYTES, CORPUS, LESSONS, TokenStore, store_folder
 from hornbook.training.config import TrainConfig
+from hornbook.training.config_data import Mixture
+from hornbook.training.mixture import Phase, Positions, Stretch, stretches
+from hornbook.training.rows import BestFitRows, LosslessRows, Rows
 from hornbook.training.schedule import Segment, plan_segments
-
-CORPUS, LESSONS = "corpus", "lessons"
-
-
-@dataclass(frozen=True)
-class Curriculum:
-    """How far documents come in the order of their level (`strength`, -1 to 1), over the `tokens` that are read."""
-
-    strength: float
-    level_N: np.ndarray
-    tokens: int
-
-
-class Source:
-    """The endless, seeded order of the tokens of one store."""
-
-    def __init__(self, store: TokenStore, seed: int) -> None:
-        self.store, self.seed = store, seed
-        self.tokens = len(store.tokens)
-        self.curriculum: Curriculum | None = None
-        self._lengths = np.diff(store.boundaries)
-        self._epoch = lru_cache(maxsize=2)(self._order)
-        self.ids = store.ids()
-
-    def _order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Documents in the order of an epoch, and where each of them ends."""
-        order = np.argsort(seeded_order(self.ids, (self.seed << 16) + epoch), kind="stable")
-        if self.curriculum:
-            order = self._by_level(order, self.curriculum.tokens - epoch * self.tokens)
-        return order, np.cumsum(self._lengths[order])
-
-    def _by_level(self, order_N: np.ndarray, tokens: int) -> np.ndarray:
-        """The same order with the documents that hold its first `tokens` tokens sorted by level and chance."""
-        assert self.curriculum
-        strength = self.curriculum.strength
-        count = int(np.searchsorted(np.cumsum(self._lengths[order_N]), tokens)) + 1
-        read = order_N[:count]
-        level = rankdata(math.copysign(1, strength) * self.curriculum.level_N[read])
-        key = abs(strength) * level + (1 - abs(strength)) * np.arange(1, len(read) + 1)
-        return np.concatenate([read[np.argsort(key, kind="stable")], order_N[count:]])
-
-    def read(self, start: int, count: int) -> np.ndarray:
-        """`count` token ids from position `start` of the endless order, as int64."""
-        out = np.empty(count, np.int64)
-        filled = 0
-        while filled < count:
-            epoch, offset = divmod(start + filled, self.tokens)
-            order, ends = self._epoch(epoch)
-            place = int(np.searchsorted(ends, offset, side="right"))
-            document = self.store.document(int(order[place]))
-            skipped = offset - (int(ends[place]) - len(document))
-            piece = document[skipped : skipped + count - filled]
-            out[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        return out
+from hornbook.training.sources import Curriculum, Source
 
 
 class DataOrder:
     """All batches of an arm. `scores` is the folder of curation's scores; only a curriculum needs it.
 
-    Raises HornbookError when a source that the recipe asks for has no tokens, or a document no level.
+    Raises HornbookError when a source that the recipe asks for has no tokens or is exhausted, or a document no level.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, scores: Path | None = None) -> None:
         self.config = config
-        wanted = {CORPUS: min(config.shares) < 1, LESSONS: max(config.shares) > 0}
-        self.sources = {name: _open(folder / name, config) for name, needed in wanted.items() if needed}
+        self._mixtures = mixtures(config)
+        names = dict.fromkeys(name for mixture in self._mixtures for name in mixture)
+        wanted = [name for name in names if any(mixture.get(name) for mixture in self._mixtures)]
+        self.sources = {name: _open(folder, name, config.seed) for name in wanted}
+        self._rows = {name: _rows(source, config) for name, source in self.sources.items()}
+        self._stretches = lru_cache(maxsize=4)(self._plan)
+        last = plan_segments(config)[-1]
         if config.curriculum:
-            last = plan_segments(config)[-1]
-            tokens = self.tokens_read(last, last.last)
+            positions, window = self._positions(last, last.last), config.data.curriculum_window
             for name, source in self.sources.items():
-                source.curriculum = Curriculum(config.curriculum, _levels(source, scores), tokens[name])
+                if source.blocks > 1 and not window:
+                    raise HornbookError(
+                        f"The source `{name}` has too many documents, {len(source.store):,}, to be put in one order.",
+                        "Set curriculum_window, the number of tokens within which documents are ordered.",
+                    )
+                levels = _levels(source, scores)
+                source.order_by(Curriculum(config.curriculum, levels, positions[name], window))
+                self._rows[name] = _rows(source, config)  # what was packed to count epochs was in another order
+            self._stretches.cache_clear()
+        for segment in plan_segments(config):
+            self._stretches(segment)  # an exhausted source is told now, not in hours
 
     def batch(self, segment: Segment, step: int) -> np.ndarray:
-        """Token ids int64 [B, T + 1] of a step: inputs are all but the last, targets all but the first."""
-        context, rows = self.config.context, self.config.batch_rows
-        out = np.empty((rows, context + 1), np.int64)
-        for i, row in enumerate(range(step * rows, (step + 1) * rows)):
-            lessons = self._lessons_before(row, segment)
-            is_lesson = self._lessons_before(row + 1, segment) > lessons
-            source, place = (LESSONS, lessons) if is_lesson else (CORPUS, row - lessons)
-            out[i] = self.sources[source].read(place * context, context + 1)
+        """Token ids int64 [B, T + 1] of a step: inputs are all but the last, targets all but the first.
+
+        Where a packed row is not full there is PADDING: no target, and as an input nothing that counts.
+        """
+        phase, parts = self._phase(segment, step)
+        rows = self.config.batch_tokens // phase.context
+        out = np.empty((rows, phase.context + 1), np.int64)
+        first = (step - phase.step) * rows
+        positions = _stretch(parts, first).positions(first)
+        for i in range(rows):
+            after = _stretch(parts, first + i + 1).positions(first + i + 1)
+            name = next(name for name in after if after[name] > positions[name])
+            out[i] = self._rows[name].row(positions[name], phase.context)
+            positions = after
         return out
 
     def tokens_read(self, segment: Segment, steps: int) -> dict[str, int]:
         """How many tokens of each source the model of a branch has read after `steps` steps."""
-        rows = steps * self.config.batch_rows
-        lessons = self._lessons_before(rows, segment)
-        read = {CORPUS: rows - lessons, LESSONS: lessons}
-        return {name: read[name] * self.config.context for name in self.sources}
+        return {name: read["tokens"] for name, read in self._read(segment, steps).items()}
 
-    def _lessons_before(self, row: int, segment: Segment) -> int:
-        """How many of the first `row` rows of a branch are lessons: evenly spread, as the shares say."""
-        trunk, decay = self.config.shares
-        branched = segment.first * self.config.batch_rows if segment.is_decay else row
-        stable = min(row, branched)
-        return math.floor(stable * trunk + 0.5) + math.floor((row - stable) * decay + 0.5)
+    def packing(self, segment: Segment, steps: int) -> dict[str, int]:
+        """Positions of padding and cut documents that the model of a branch has met after `steps` steps, if any."""
+        read = self._read(segment, steps).values()
+        return {key: sum(r[key] for r in read) for key in ("padding", "cuts") if all(key in r for r in read)}
 
     def fingerprint(self) -> str:
         """Hash of everything that decides which tokens come when."""
         config = self.config
-        described = [config.seed, config.context, config.batch_tokens, config.shares, config.decay_share]
-        described += [config.curriculum, config.finetune.tokens if config.finetune else 0]
-        digest = hashlib.blake2b(json.dumps([*described, sorted(config.budgets)]).encode(), digest_size=16)
+        described: list[Any] = [config.seed, config.context, config.batch_tokens, config.decay_share]
+        described += [config.shares, config.curriculum, config.finetune.tokens if config.finetune else 0]
+        described += [sorted(config.budgets), config.data.model_dump(mode="json")]
+        digest = hashlib.blake2b(json.dumps(described).encode(), digest_size=16)
         for name, source in self.sources.items():
             digest.update(json.dumps([name, source.store.meta], sort_keys=True).encode())
-            digest.update(source.store.boundaries.tobytes())
-            digest.update((source.store.folder / "ids.txt").read_bytes())
+            if source.curriculum:
+                digest.update(source.curriculum.level_N.tobytes())
         return digest.hexdigest()
 
+    def _read(self, segment: Segment, steps: int) -> dict[str, dict[str, int]]:
+        return {name: self._rows[name].read(at) for name, at in self._positions(segment, steps).items()}
 
-def _open(folder: Path, config: TrainConfig) -> Source:
+    def _positions(self, segment: Segment, steps: int) -> Positions:
+        phase, parts = self._phase(segment, steps)
+        row = (steps - phase.step) * (self.config.batch_tokens // phase.context)
+        return _stretch(parts, row).positions(row)
+
+    def _phase(self, segment: Segment, step: int) -> tuple[Phase, list[Stretch]]:
+        """The phase that a step of a branch belongs to, and its stretches."""
+        return next(found for found in reversed(self._stretches(segment)) if found[0].step <= step)
+
+    def _plan(self, segment: Segment) -> list[tuple[Phase, list[Stretch]]]:
+        """The phases that lead to the end of a segment, from step 0."""
+        config = self.config
+        branched = segment.first if segment.is_decay else segment.last
+        trunk, decay = self._mixtures
+        phases = [Phase(0, branched, config.context, trunk)]
+        if segment.is_decay:
+            context = config.data.decay_context or config.context
+            phases.append(Phase(branched, segment.last - branched, context, decay))
+        start, plan, limits = dict.fromkeys(self.sources, 0), [], self._limits(segment.last * config.batch_tokens)
+        for phase in phases:
+            rows = phase.steps * (config.batch_tokens // phase.context)
+            parts = stretches(phase, start, rows, limits, config.data.when_exhausted == "error")
+            start = parts[-1].positions(rows)
+            plan.append((phase, parts))
+        return plan
+
+    def _limits(self, tokens: int) -> Positions:
+        """Where the sources end that are read no further than max_epochs, as far as `tokens` tokens can get there."""
+        caps = self.config.data.caps
+        epochs = {name: caps.get(name, caps.get("*")) for name in self.sources}
+        return {
+            name: self._rows[name].position(cap)
+            for name, cap in epochs.items()
+            if cap is not None and cap * self.sources[name].tokens < tokens
+        }
+
+
+def mixtures(config: TrainConfig) -> tuple[Mixture, Mixture]:
+    """The weights of the sources in the trunk and in the decay."""
+    trunk, decay = config.shares
+    return config.data.mixtures or ({CORPUS: 1 - trunk, LESSONS: trunk}, {CORPUS: 1 - decay, LESSONS: decay})
+
+
+def _stretch(parts: list[Stretch], row: int) -> Stretch:
+    return next(part for part in reversed(parts) if part.row <= row)
+
+
+def _rows(source: Source, config: TrainConfig) -> Rows:
+    if config.data.packing == "lossless":
+        return LosslessRows(source)
+    return BestFitRows(source, config.context, config.data.packing_window)
+
+
+def _open(tokens: Path, name: str, seed: int) -> Source:
+    folder = store_folder(tokens, name)
     if not (folder / "meta.json").exists():
-        remedy = "Set lesson_share to 0, or give this arm lessons." if folder.name == LESSONS else ""
-        raise HornbookError(f"The arm has no tokens of its source `{folder.name}`.", remedy)
+        remedy = f"Take `{name}` out of the mixture, or give this arm such documents."
+        if name == LESSONS:
+            remedy = "Set lesson_share to 0, or give this arm lessons."
+        raise HornbookError(f"The arm has no tokens of its source `{name}`.", remedy)
     store = TokenStore.open(folder)
     if not len(store.tokens):
         raise HornbookError(
-            f"The source `{folder.name}` of the arm has 0 tokens: its selection kept nothing.",
+            f"The source `{name}` of the arm has 0 tokens: its selection kept nothing.",
             "Lower the thresholds of the arm, or add sources.",
         )
-    return Source(store, config.seed)
+    if store.tokens.nbytes <= CHECKED_BYTES:
+        store.check()
+    return Source(store, seed)
 
 
 def _levels(source: Source, scores: Path | None) -> np.ndarray:
@@ -155,7 +175,7 @@ def _levels(source: Source, scores: Path | None) -> np.ndarray:
     if scores is None:
         raise HornbookError("A curriculum needs scores.", "Set the arm's filter to classifier, or its curriculum to 0.")
     table = read_table(scores, ["id", "level"])
-    row = pc.index_in(pa.array(source.ids), value_set=table["id"])
+    row = pc.index_in(pa.array(source.store.ids()), value_set=table["id"])
     if row.null_count:
         raise HornbookError(f"{row.null_count:,} documents have no level.", "Delete the scores and run again.")
     return table["level"].take(row).to_numpy()

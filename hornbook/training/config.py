@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from hornbook.core.config import Config
+from hornbook.training.config_data import DataConfig
 
 
 class ModelShape(Config):
@@ -49,6 +50,7 @@ class TrainConfig(Config):
     # How far documents come in the order of their level: 0 shuffled, 1 the easiest first, -1 the hardest first. In
     # between, level and chance are weighed. Needs the scores of the classifier, and one budget to be laid out over.
     curriculum: float = Field(default=0.0, ge=-1, le=1)
+    data: DataConfig = DataConfig()
     finetune: FinetuneConfig | None = None
     context: int = Field(default=512, ge=8)
     batch_tokens: int = Field(default=2048, ge=8)
@@ -64,14 +66,23 @@ class TrainConfig(Config):
             raise ValueError("context is longer than model.max_position_embeddings")
         if self.batch_tokens % self.context:
             raise ValueError("batch_tokens must be a multiple of context")
+        if (decay := self.data.decay_context) is not None:
+            if decay > self.model.max_position_embeddings:
+                raise ValueError("data.decay_context is longer than model.max_position_embeddings")
+            if self.batch_tokens % decay:
+                raise ValueError("batch_tokens must be a multiple of data.decay_context")
+        if self.data.mixture and self.lesson_share:
+            raise ValueError("lesson_share is the short form of data.mixture: give one of them")
+        if self.data.curriculum_window and not self.curriculum:
+            raise ValueError("data.curriculum_window needs a curriculum")
         if len(set(self.budgets)) < len(self.budgets):
             raise ValueError("two budgets are equal")
         if min(self.budgets) < 2 * self.batch_tokens:
             raise ValueError("every budget must hold at least two batches: raise it, or lower batch_tokens")
         if not all(0 <= share <= 1 for share in self.shares):
             raise ValueError("lesson_share must lie between 0 and 1")
-        if self.curriculum and len(self.budgets) > 1:
-            raise ValueError("a curriculum is laid out over one budget: give it one")
+        if self.curriculum and len(self.budgets) > 1 and not self.data.curriculum_window:
+            raise ValueError("a curriculum is laid out over one budget: give it one, or set data.curriculum_window")
         if self.finetune and self.finetune.tokens < 2 * self.batch_tokens:
             raise ValueError("finetune.tokens must hold at least two batches: raise it, or lower batch_tokens")
         return self

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+IGNORED = -100  # a target that is not to be predicted, as everywhere in torch
 CPU_CHUNK_BYTES = 8 << 20  # float32 logits of a chunk: about what stays in the cache
 GPU_CHUNK_BYTES = 512 << 20
 
@@ -50,6 +51,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         bias_V: torch.Tensor | None,
         target_N: torch.Tensor,
         compiled: bool,
+        masked: bool,
     ) -> torch.Tensor:
         N, V = len(h_ND), len(weight_VD)
         chunk = max(1, (CPU_CHUNK_BYTES if h_ND.device.type == "cpu" else GPU_CHUNK_BYTES) // (4 * V))
@@ -59,21 +61,27 @@ class _LinearCrossEntropy(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias_V, dtype=torch.float32) if bias_V is not None else None
         loss_N = h_ND.new_empty(N, dtype=torch.float32)
         for i in range(0, N, chunk):
-            h = h_ND[i : i + chunk]
-            loss_N[i : i + chunk], grad = gradient(F.linear(h, weight_VD, bias_V), target_N[i : i + chunk, None])
+            h, target = h_ND[i : i + chunk], target_N[i : i + chunk, None]
+            loss, grad = gradient(F.linear(h, weight_VD, bias_V), target.clamp_min(0) if masked else target)
+            if masked:
+                counts = target != IGNORED
+                loss, grad = loss * counts.squeeze(1), grad.mul_(counts)
+            loss_N[i : i + chunk] = loss
             grad_h[i : i + chunk] = grad @ weight_VD
             grad_weight += grad.T @ h
             if grad_bias is not None:
                 grad_bias += grad.sum(dim=0, dtype=torch.float32)
+        N = int((target_N != IGNORED).sum()) if masked else N
         if grad_bias is not None:
             grad_bias = grad_bias.div_(N).to(weight_VD.dtype)
         ctx.save_for_backward(grad_h.div_(N), grad_weight.div_(N).to(weight_VD.dtype), grad_bias)
-        return loss_N.mean()
+        return loss_N.sum() / N if masked else loss_N.mean()
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, None, None]:
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         grad_h, grad_weight, grad_bias = ctx.saved_tensors
-        return grad_h * grad, grad_weight * grad, grad_bias * grad if grad_bias is not None else None, None, None
+        bias = grad_bias * grad if grad_bias is not None else None
+        return grad_h * grad, grad_weight * grad, bias, None, None, None
 
 
 def linear_cross_entropy(
@@ -82,9 +90,11 @@ def linear_cross_entropy(
     target_N: torch.Tensor,
     compiled: bool = False,
     bias_V: torch.Tensor | None = None,
+    masked: bool = False,
 ) -> torch.Tensor:
     """Mean of -log softmax(h @ weight.T + bias)[target] in nats, a float32 scalar that can be differentiated once.
 
+    With `masked`, the mean is over the targets that are not IGNORED.
     For training only: gradients are computed even where autograd is switched off. `compiled` fuses the softmax.
     """
-    return _LinearCrossEntropy.apply(h_ND, weight_VD, bias_V, target_N, compiled)
+    return _LinearCrossEntropy.apply(h_ND, weight_VD, bias_V, target_N, compiled, masked)

@@ -30,12 +30,15 @@ from hornbook.core.step import step_name
 from hornbook.model import huggingface
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
+from hornbook.model.document_mask import document_numbers
 from hornbook.model.generate import load_tokenizer
 from hornbook.tokenization.train import END_OF_TEXT
 from hornbook.training.batches import DataOrder
 from hornbook.training.config import ModelShape, TrainConfig
+from hornbook.training.config_data import DataConfig
 from hornbook.training.loss import linear_cross_entropy
 from hornbook.training.optimizer import Optimizer
+from hornbook.training.rows import PADDING
 from hornbook.training.schedule import TRUNK, Segment, learning_rate_factor, plan_segments
 
 CURVE_LINES = 4000  # at most about so many in curve.jsonl
@@ -88,6 +91,7 @@ def train_arm_step(inputs: dict[str, Path], out: Path, config: TrainConfig) -> d
     return {
         "unique_tokens": {name: min(n, order.sources[name].tokens) for name, n in read.items()},
         "epochs": {name: round(n / order.sources[name].tokens, 3) for name, n in read.items()},
+        **order.packing(segments[-1], segments[-1].last),
         "tokens": total,
         "tokens_per_second": round(total / max(run.seconds, 1e-9), 1),
         "parameters": model.num_parameters(),
@@ -106,15 +110,28 @@ def build_model(shape: ModelShape, tokenizer: Tokenizer, seed: int, choices: Cho
     return Decoder(config).init_weights(seed).to(choices.device)
 
 
-def loss_function(model: Decoder, choices: Choices) -> Callable[[torch.Tensor], torch.Tensor]:
+def loss_function(
+    model: Decoder, choices: Choices, data: DataConfig | None = None
+) -> Callable[[torch.Tensor], torch.Tensor]:
     """Token ids [B, T + 1] -> mean loss in nats, by the model as the choices say: compiled or not."""
+    data, bos = data or DataConfig(), model.config.bos_token_id or 0
+    padded = data.packing != "lossless"
     # The loss goes piece by piece through the cache; compiled as a whole, the pieces would be put together again.
     hidden = torch.compile(model.hidden, dynamic=False) if choices.compile else model.hidden
 
     def loss(ids_BT: torch.Tensor) -> torch.Tensor:
-        h_BTD = hidden(ids_BT[:, :-1].contiguous())
+        inputs_BT = ids_BT[:, :-1].contiguous()
+        if padded:
+            inputs_BT.masked_fill_(inputs_BT == PADDING, bos)
+        documents_BT = document_numbers(inputs_BT, bos) if data.document_masks else None
+        h_BTD = hidden(inputs_BT, documents_BT=documents_BT)
         return linear_cross_entropy(
-            h_BTD.flatten(0, 1), model.head_weight, ids_BT[:, 1:].flatten(), choices.compile, model.head_bias
+            h_BTD.flatten(0, 1),
+            model.head_weight,
+            ids_BT[:, 1:].flatten(),
+            choices.compile,
+            model.head_bias,
+            padded,
         )
 
     return loss
@@ -157,7 +174,7 @@ class _Run:
         self.optimizer = Optimizer(model, config.optimizer)
         self.initial = {name: tensor.clone() for name, tensor in self.optimizer.state().items()}
         model.to(getattr(torch, choices.dtype))  # the optimiser keeps the float32 masters
-        self.loss = loss_function(model, choices)
+        self.loss = loss_function(model, choices, config.data)
         self.identity = json.dumps([order.fingerprint(), asdict(choices), torch.__version__])
         path = out / "curve.jsonl"
         self.curve = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

@@ -1,18 +1,22 @@
 """Encoding: fast, equal to the reference, and blind to special tokens that a document merely mentions."""
 
+import json
 import sys
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hornbook.core.documents import DOCUMENTS, write_table
 from hornbook.core.errors import HornbookError
 from hornbook.core.step import content_hash
 from hornbook.tokenization import encode
 from hornbook.tokenization.config import EncodeConfig
 from hornbook.tokenization.encode import HARD_TEXTS, encode_step, fastest_encoder, gigatoken_encoder, open_tokenizer
-from hornbook.tokenization.shards import TokenStore
+from hornbook.tokenization.shards import TokenStore, store_folder
 from tests.tokenization.documents import passages, write_documents
 
 CONFIG = EncodeConfig()
@@ -66,6 +70,23 @@ def test_lessons_have_a_store_of_their_own(tokenizer_folder, tmp_path):
     assert open_tokenizer(tokenizer_folder).decode(lessons.document(0).tolist()) == "Count to ten.\n"
     assert set(corpus.ids()).isdisjoint(lessons.ids())
     assert counters["stores"]["lessons"]["documents"] == 1
+
+
+def test_sources_and_kinds_have_stores_of_their_own_where_they_are_named(tokenizer_folder, tmp_path):
+    documents = write_documents(tmp_path / "documents", ["x = 1\n"])
+    write_documents(documents, ["# Notes\n"], kind="text")
+    table = pq.read_table(documents / "selected-0001.parquet").to_pylist()[0]
+    lessons = [
+        {**table, "kind": "synthetic", "source": source, "meta": json.dumps({"kind": kind}), "id": f"{i:032x}"}
+        for i, (source, kind) in enumerate([("own", "lesson"), ("own", "exercise"), ("builtin:a/b", "exercise")])
+    ]
+    write_table(pa.Table.from_pylist(lessons, schema=DOCUMENTS), documents / "selected-0002.parquet")
+    names = ("builtin:a/b", "exercise", "text", "absent")
+    _, counters = store_of(documents, tokenizer_folder, tmp_path, EncodeConfig(stores=names))
+    stores = {name: store["documents"] for name, store in counters["stores"].items()}
+    assert stores == {"corpus": 1, "lessons": 1, "exercise": 1, "builtin:a/b": 1, "text": 1}
+    assert TokenStore.open(store_folder(tmp_path, "builtin:a/b")).ids() == [f"{2:032x}"]
+    assert not store_folder(tmp_path, "absent").exists()
 
 
 def test_stores_are_equal_for_any_workers_batches_and_encoder(tokenizer_folder, tmp_path, monkeypatch):

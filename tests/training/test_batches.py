@@ -1,6 +1,7 @@
 """In which order the tokens of an arm are read."""
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,142 @@ def test_a_curriculum_without_scores_or_over_several_budgets_is_refused(inputs, 
     levels(tmp_path / "scores", ["0" * 32])
     with pytest.raises(HornbookError, match="no level"):
         DataOrder(inputs["tokens"], config(budgets=(1280,), curriculum=1), tmp_path / "scores")
+
+
+def test_curriculum_windows_go_from_easy_to_hard_each_for_several_budgets(inputs, tmp_path):
+    ids, window = TokenStore.open(inputs["tokens"] / "corpus").ids(), 700
+    level = levels(tmp_path / "scores", ids)
+    settings = config(curriculum=1.0, data={"curriculum_window": window})
+    read = documents_read(DataOrder(inputs["tokens"], settings, tmp_path / "scores"), inputs, 25)
+    shuffled = documents_read(DataOrder(inputs["tokens"], config()), inputs, 25)
+    found = [level[name] for name in read]
+    falls = [i for i, (a, b) in enumerate(itertools.pairwise(found)) if b < a]
+    assert 2 <= len(falls) <= 25 * 128 // window  # the level falls where a window begins and nowhere else
+    assert set(shuffled[:10]) & set(read[: falls[0] + 1])  # a window holds what a shuffle has there
+
+
+def test_a_curriculum_holds_for_packed_rows_that_were_counted_for_a_cap(three, tmp_path):
+    ids = [name for source in ("corpus", "lessons") for name in TokenStore.open(three / source).ids()]
+    levels(tmp_path / "scores", ids)
+    data = {
+        "mixture": {"corpus": 1, "lessons": 1},
+        "max_epochs": {"lessons": 0.5},
+        "packing": "best_fit",
+        "packing_window": 8,
+    }
+    orders = [
+        DataOrder(three, config(budgets=(2560,), curriculum=strength, data=data), tmp_path / "scores")
+        for strength in (-1, 0, 1)
+    ]
+    first = [order.batch(TRUNK, 0).tolist() for order in orders]
+    assert first[0] != first[1] != first[2] != first[0]
+    lessons = [order.sources["lessons"].documents(0, 0)[0].tolist() for order in orders]
+    assert lessons[0] != lessons[1] != lessons[2] != lessons[0]
+
+
+MIXTURE = {"corpus": 0.5, "lessons": 0.2, "exercise": 0.3}
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, inputs_with_lessons) -> Path:
+    """Token stores of three sources."""
+    folder = tmp_path_factory.mktemp("three")
+    for name in ("corpus", "lessons"):
+        (folder / name).symlink_to(inputs_with_lessons["tokens"] / name)
+    tokenizer = Tokenizer.from_file(str(inputs_with_lessons["tokenizer"] / "tokenizer.json"))
+    write_store(folder / "exercise", tokenizer, [f"def exercise_{i}():\n    return {i}\n" for i in range(30)])
+    return folder
+
+
+def test_three_sources_have_their_shares_of_every_stretch_and_are_read_in_their_order(three):
+    settings = config(data={"mixture": MIXTURE})
+    order, context = DataOrder(three, settings), settings.context
+    rows = np.concatenate([order.batch(TRUNK, step)[:, :-1] for step in range(40)])
+    for steps in range(1, 41):
+        read = order.tokens_read(TRUNK, steps)
+        assert sum(read.values()) == steps * settings.batch_tokens
+        assert all(abs(read[name] / context - MIXTURE[name] * 4 * steps) <= 0.75 + 1e-9 for name in MIXTURE)
+    wanted = [order.sources[name].read(0, n).reshape(-1, context) for name, n in read.items()]
+    assert sorted(rows.tolist()) == sorted(np.concatenate(wanted).tolist())
+
+
+def test_the_decay_may_have_another_mixture_and_another_context(three):
+    data = {"mixture": [{"corpus": 1}, {"exercise": 4, "lessons": 1}], "decay_context": 64}
+    settings = config(data=data)
+    order, decay = DataOrder(three, settings), plan_segments(settings)[1]
+    assert order.batch(decay, decay.first - 1).shape == (4, 33)
+    batches = np.concatenate([order.batch(decay, step) for step in range(decay.first, decay.last)])
+    assert batches.shape == (10, 65)
+    before, after = (order.tokens_read(decay, step) for step in (decay.first, decay.last))
+    assert before == {"corpus": decay.first * 128, "exercise": 0, "lessons": 0}
+    assert after["corpus"] == before["corpus"] and after["exercise"] == 512
+    exercises = order.sources["exercise"].read(0, 512).reshape(-1, 64).tolist()
+    assert [row for row in batches[:, :-1].tolist() if row in exercises] == exercises
+    trunk = DataOrder(three, config(data={"mixture": {"corpus": 1}}))
+    assert np.array_equal(trunk.batch(TRUNK, 3), order.batch(TRUNK, 3))
+
+
+def test_an_exhausted_source_leaves_its_share_to_the_others(three):
+    free, capped = (
+        DataOrder(three, config(data={"mixture": MIXTURE, "max_epochs": caps})) for caps in (None, {"exercise": 0.5})
+    )
+    tokens = capped.sources["exercise"].tokens
+    last = plan_segments(capped.config)[-1]
+    read = capped.tokens_read(last, last.last)
+    assert tokens / 2 - 32 < read["exercise"] <= tokens / 2 < free.tokens_read(last, last.last)["exercise"]
+    assert sum(read.values()) == last.last * 128
+    at = next(step for step in range(40) if capped.tokens_read(TRUNK, step) != free.tokens_read(TRUNK, step)) - 1
+    later = {name: read[name] - n for name, n in capped.tokens_read(last, at).items()}
+    assert later["corpus"] / later["lessons"] == pytest.approx(2.5, rel=0.1)
+    assert all(np.array_equal(free.batch(TRUNK, step), capped.batch(TRUNK, step)) for step in range(at))
+
+
+def test_an_exhausted_source_is_an_error_before_training_where_that_is_wanted(three):
+    data = {"mixture": MIXTURE, "max_epochs": {"exercise": 0.5}, "when_exhausted": "error"}
+    with pytest.raises(HornbookError, match="`exercise` is exhausted"):
+        DataOrder(three, config(data=data))
+    with pytest.raises(HornbookError, match="All sources are exhausted"):
+        DataOrder(three, config(data={"mixture": MIXTURE, "max_epochs": 0.3}))
+    with pytest.raises(HornbookError, match="`textbook`"):
+        DataOrder(three, config(data={"mixture": {"corpus": 1, "textbook": 1}}))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"mixture": {}},
+        {"mixture": {"corpus": -1, "lessons": 2}},
+        {"mixture": {"corpus": 1}, "max_epochs": {"lesson": 2}},
+        {"packing": "best_fit", "decay_context": 64},
+        {"decay_context": 50},
+        {"curriculum_window": 100},
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(data):
+    with pytest.raises(ValueError):
+        config(data=data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"mixture": {**MIXTURE, "corpus": 0.6}},
+        {"mixture": MIXTURE, "max_epochs": 9},
+        {"mixture": MIXTURE, "packing": "best_fit"},
+        {"mixture": MIXTURE, "packing": "best_fit", "packing_window": 64},
+        {"mixture": MIXTURE, "document_masks": True},
+        {"mixture": MIXTURE, "decay_context": 64},
+    ],
+)
+def test_every_setting_of_the_data_is_in_the_fingerprint(three, data):
+    base = DataOrder(three, config(data={"mixture": MIXTURE})).fingerprint()
+    assert DataOrder(three, config(data=data)).fingerprint() != base
+
+
+def test_a_changed_token_is_found_before_training(three, tmp_path):
+    shutil.copytree(three / "exercise", tmp_path / "corpus")
+    with (tmp_path / "corpus" / "tokens.bin").open("r+b") as file:
+        file.seek(100)
+        file.write(b"\x07\x00" if file.read(2) != b"\x07\x00" else b"\x08\x00")
+    with pytest.raises(HornbookError, match="has changed"):
+        DataOrder(tmp_path, config())

@@ -69,19 +69,25 @@ def read_config(folder: Path) -> ModelConfig:
     compute. Dropout is ignored: it plays no part once a model is trained.
     """
     path = Path(folder) / "config.json"
-    try:
-        described = json.loads(path.read_text())
-        if not isinstance(described, dict):
-            raise ValueError("it is not a JSON object")
-    except FileNotFoundError:
-        raise HornbookError(f"There is no model in {folder}: config.json is missing.", REMEDY) from None
-    except (OSError, ValueError) as error:
-        raise HornbookError(f"Cannot read {path} ({error}).", REMEDY) from error
+    described = read_json(path)
     for reason in _unsupported(described):
         raise HornbookError(
             f"Hornbook cannot run the model in {folder}: {reason}.", "Use a Phi model without these features."
         )
     return _config(described | {"eos_token_id": _end_of_text(described, path)}, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises HornbookError when the file is missing or holds no object."""
+    try:
+        described = json.loads(path.read_text())
+        if not isinstance(described, dict):
+            raise ValueError("it is not a JSON object")
+    except FileNotFoundError:
+        raise HornbookError(f"There is no model in {path.parent}: {path.name} is missing.", REMEDY) from None
+    except (OSError, ValueError) as error:
+        raise HornbookError(f"Cannot read {path} ({error}).", REMEDY) from error
+    return described
 
 
 def describe(config: ModelConfig, dtype: str) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class GGUFFile:
         return self._get(key, int, default)
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A positive number. The file has 32 bits, which make 9.99...e-6 of 1e-5: the shortest that fits is meant."""
-        value = float(str(np.float32(self._get(key, float, default))))
+        """A positive number."""
+        value = shortest(self._get(key, float, default))
         if not 0 < value < math.inf:
             raise self.refuse(f"{key} is {value}, not a positive number")
         return value
@@ -96,3 +96,8 @@ class GGUFFile:
         if type(value) is not kind:
             raise self.refuse(f"{key} is {value!r:.60}, not of type {kind.__name__}")
         return value
+
+
+def shortest(number: float) -> float:
+    """What is meant by a number of 32 bits, which make 9.99...e-6 of 1e-5: the shortest that fits."""
+    return float(str(np.float32(number)))

@@ -12,6 +12,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from hornbook.core.documents import atomic_write
+from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.deployment.agreement import COMPARED_AS_STORED, Agreement, Row, check, compare
 from hornbook.deployment.complete import open_model
@@ -63,6 +64,25 @@ def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) ->
     return {"agreement": agreement, "bytes_out": sum(sizes.values()), "files": sizes}
 
 
+def export_file(source: Path, path: Path, file_type: gguf.FileType, *, compared: bool = True) -> None:
+    """Write a GGUF file of any model that our decoder opens, and print what to expect of it.
+
+    `compared` asks llama.cpp whether it computes the same. Raises HornbookError as `export_gguf` does.
+    """
+    if not path.parent.is_dir():
+        raise HornbookError(f"There is no folder {path.parent}.", "Make it, or name another file with --output.")
+    if not compared:
+        _export(source, path, file_type)
+    else:
+        measured = export_gguf(source, path, file_type, DeploymentConfig())
+        what = "its weights" if file_type in COMPARED_AS_STORED else "the model"
+        print(
+            f"At {measured.positions} positions llama.cpp computes with it what our decoder computes with {what}: "
+            f"{measured.top_token:.1%} equal top tokens, KL divergence {measured.kl_divergence:.1e} nats."
+        )
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:,.1f} MB).")
+
+
 def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: DeploymentConfig) -> Agreement:
     """Write a GGUF file, open it with llama.cpp, and compare it with our decoder; returns what was measured.
 
@@ -71,8 +91,7 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
     decoder on their own weights. Prints where llama.cpp computes the same only under conditions. Raises HornbookError
     when tokens or probabilities differ.
     """
-    for limit in gguf.export(folder, path, file_type):
-        print(f"  {path.name}: {limit}", file=sys.stderr)
+    _export(folder, path, file_type)
     model, tokenizer = open_model(folder)
     drawn = math.ceil(config.positions / len(config.prompts))
     with fitting_threads(model):
@@ -82,6 +101,11 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
         measured = compare(model, tokenizer, path, config.prompts, rows, file_type)
     check(measured, path, file_type)
     return measured
+
+
+def _export(source: Path, path: Path, file_type: gguf.FileType) -> None:
+    for limit in gguf.export(source, path, file_type):
+        print(f"  {path.name}: {limit}", file=sys.stderr)
 
 
 def _rows(texts: list[list[int]], config: ModelConfig) -> list[Row]:

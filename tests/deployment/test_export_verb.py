@@ -23,6 +23,7 @@ def test_a_folder_becomes_a_checked_file(tmp_path: Path) -> None:
 
 def test_a_model_of_others_and_a_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_llama_folder(tmp_path / "llama", tiny_llama())
+    capsys.readouterr()
     export_file(tmp_path / "llama", tmp_path / "x.gguf", "BF16", compared=False)
     assert capsys.readouterr().err == "" and read(tmp_path / "x.gguf").config.projections == "fused"
     tiny_folder(tmp_path / "windowed", sliding_window=64)

@@ -50,7 +50,8 @@ class ModelShape(Config):
         """The model of this shape. `special` are ids of special tokens. Raises HornbookError if it cannot be."""
         values: dict[str, Any] = {name: value for name, value in self if name != "style"}
         values |= PARALLEL if self.style == "phi" else {}
-        return ModelConfig(vocab_size=vocab_size, **values, **special)
+        values |= {"vocab_size": vocab_size, **special}
+        return ModelConfig(**values)
 
 
 class OptimizerConfig(Config):

@@ -90,6 +90,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return described
 
 
+def checked_config(values: dict[str, Any], path: Path) -> ModelConfig:
+    """The model that a file describes by fields of `ModelConfig`.
+
+    Raises HornbookError with the name of the file when one is missing, when they contradict each other, or when texts
+    would start with a token that the model does not have.
+    """
+    try:
+        config = ModelConfig(**values)
+    except (TypeError, ValueError) as error:
+        raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
+    except HornbookError as error:
+        raise HornbookError(f"{path} contradicts itself. {error.problem}", error.remedy) from error
+    name = "eos_token_id" if config.bos_token_id is None else "bos_token_id"
+    if not 0 <= getattr(config, name) < config.vocab_size:
+        raise HornbookError(
+            f"{path} contradicts itself. {name} is {getattr(config, name)}, and vocab_size {config.vocab_size}.",
+            "Correct the one that is wrong.",
+        )
+    return config
+
+
 def describe(config: ModelConfig, dtype: str) -> dict[str, Any]:
     """The content of config.json for a model whose weights have type `dtype`, such as "bfloat16".
 
@@ -204,11 +225,9 @@ def _config(described: dict[str, Any], path: Path) -> ModelConfig:
     try:
         if _rope_type(described) == "longrope":
             values["rope_scaling"] = _long_rope(described, rope)
-        return ModelConfig(**values, **architecture.switches)
     except (TypeError, ValueError, KeyError) as error:
         raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
-    except HornbookError as error:
-        raise HornbookError(f"{path} contradicts itself. {error.problem}", error.remedy) from error
+    return checked_config(values | architecture.switches, path)
 
 
 def _check_types(values: dict[str, Any], path: Path) -> None:

@@ -35,6 +35,7 @@ class GGUFFile:
         if reader.byte_order != "I":
             raise self.refuse("its numbers are in the byte order of other machines")
         self.tensors: dict[str, gguf.ReaderTensor] = {tensor.name: tensor for tensor in reader.tensors}
+        self._check_places(reader)
 
     @property
     def keys(self) -> list[str]:
@@ -88,6 +89,14 @@ class GGUFFile:
     def refuse(self, reason: str, remedy: str = "Use another file of this model.") -> HornbookError:
         """The error that says why this file is not opened."""
         return HornbookError(f"Hornbook cannot open {self.path}: {reason}.", remedy)
+
+    def _check_places(self, reader: gguf.GGUFReader) -> None:
+        """Tensors lie one behind the other, each from the next multiple of the alignment on: nothing else is read."""
+        end = int(reader.data_offset)
+        for tensor in sorted(reader.tensors, key=lambda tensor: int(tensor.data_offset)):
+            if int(tensor.data_offset) != end:
+                raise self.refuse(f"the tensor {tensor.name} is not where the one before it ends", "Fetch it again.")
+            end += -(-int(tensor.n_bytes) // reader.alignment) * reader.alignment
 
     def _get(self, key: str, kind: type, default: Any) -> Any:
         value = self._values.get(key, default)

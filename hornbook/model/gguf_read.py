@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer
 
-from hornbook.core.errors import HornbookError
 from hornbook.model import llama_layout
 from hornbook.model.config import LongRope, ModelConfig
+from hornbook.model.config_json import checked_config
 from hornbook.model.decoder import Decoder
 from hornbook.model.gguf_header import GGUFFile, shortest
 from hornbook.model.gguf_names import LONG_FACTORS, NORM_EPS, SHORT_FACTORS, SWITCHES, tensor_name
@@ -149,10 +149,7 @@ def _config(file: GGUFFile, architecture: str) -> ModelConfig:
         values["sliding_window"] = file.integer(key("attention.sliding_window"), 0) or None
     if is_stretched:
         values["rope_scaling"] = _long_rope(file, architecture, context)
-    try:
-        return ModelConfig(**values)
-    except HornbookError as error:
-        raise HornbookError(f"{file.path} contradicts itself. {error.problem}", error.remedy) from error
+    return checked_config(values, file.path)
 
 
 def _long_rope(file: GGUFFile, architecture: str, context: int) -> LongRope:

@@ -12,7 +12,7 @@ import torch
 
 from hornbook.core.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.config_json import REMEDY, read_json
+from hornbook.model.config_json import REMEDY, checked_config, read_json
 from hornbook.model.decoder import Decoder
 from hornbook.model.huggingface import check_tokenizer
 from hornbook.model.weights import read_weights
@@ -99,16 +99,16 @@ def load_config(folder: Path) -> ModelConfig:
         key: value for key, value in described.items() if value is not None or key == "bos_token_id"
     }
     end = described["eos_token_id"]
-    return ModelConfig(
-        **{name: described[name] for name in (*_WANTED, "max_position_embeddings", "rms_norm_eps")},
-        num_key_value_heads=described.get("num_key_value_heads") or described["num_attention_heads"],
-        tie_word_embeddings=bool(described["tie_word_embeddings"]),
-        rope_theta=float(_rope(described).get("rope_theta") or described.get("rope_theta") or 10_000.0),
-        initializer_range=described.get("initializer_range", 0.02),
-        bos_token_id=described["bos_token_id"],
-        eos_token_id=end[0] if isinstance(end, list) else end,
-        pad_token_id=described.get("pad_token_id"),
-    )
+    values = {name: described[name] for name in (*_WANTED, "max_position_embeddings", "rms_norm_eps", "bos_token_id")}
+    values |= {
+        "num_key_value_heads": described.get("num_key_value_heads") or described["num_attention_heads"],
+        "tie_word_embeddings": bool(described["tie_word_embeddings"]),
+        "rope_theta": float(_rope(described).get("rope_theta") or described.get("rope_theta") or 10_000.0),
+        "initializer_range": described.get("initializer_range", 0.02),
+        "eos_token_id": end[0] if isinstance(end, list) else end,
+        "pad_token_id": described.get("pad_token_id"),
+    }
+    return checked_config(values, path)
 
 
 def _rope(described: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -42,9 +43,13 @@ def export(source: Path, path: Path, file_type: FileType) -> list[str]:
     model, tokenizer = load_any(source)
     config, described, ends = model.config, json.loads(tokenizer.to_str()), eos_token_ids(source)
     weights = dict(model.state_dict())
+    del model  # each weight is given up when it is in its new type
     types = {name: _type(name, tensor, file_type) for name, tensor in weights.items()}
-    for reason in (*differences(config, weights, types, described), *_start_differences(config, tokenizer)):
-        raise HornbookError(f"{source} cannot become a {file_type} GGUF file: {reason}.")
+    for reason in chain(differences(config, weights, types, described), _start_differences(config, tokenizer)):
+        raise HornbookError(
+            f"{source} cannot become a {file_type} GGUF file: {reason}.",
+            "Run it with Hornbook or transformers, or take another type if the numbers are the reason.",
+        )
 
     temporary = path.with_name(f".{path.name}.tmp")
     writer = gguf.GGUFWriter(temporary, str(architecture(config)))

@@ -18,6 +18,7 @@ from hornbook.model.pre_tokenizers import INEXACT, PRE_TOKENIZERS, pre_tokenizer
 BLOCK = 32  # weights in a row that share a scale in Q8_0, Q4_0 and Q4_1
 F16_LARGEST = 65504.0
 CONTEXT_STEP = 256  # llama.cpp rounds the room it is given up to a multiple of this
+END_KEYS = ("eos", "eot", "eom")  # of tokens that end a text, a turn and a message; llama.cpp stops at all three
 # Fields of a model that a file can say, or that have no bearing on what is computed. Any other must be as usual.
 _SAID = (
     "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim "
@@ -74,9 +75,6 @@ def limits(config: ModelConfig, tokenizer: dict[str, Any], ends: int) -> Iterato
         yield f"{ends} tokens end an answer, and the file has room for {len(END_KEYS)} of them."
 
 
-END_KEYS = ("eos", "eot", "eom")  # of tokens that end a text, a turn and a message; llama.cpp stops at all three
-
-
 def visible_context(config: ModelConfig) -> int:
     """Positions up to which attention without the sliding window is the same."""
     return min(config.sliding_window or config.max_position_embeddings, config.max_position_embeddings)
@@ -111,7 +109,7 @@ def _tokenizer_differences(tokenizer: dict[str, Any], vocab_size: int) -> Iterat
     for added in tokenizer["added_tokens"]:
         for flag in ("lstrip", "rstrip", "single_word"):
             if added.get(flag):
-                yield f"its token {added['content']!r} takes no notice of text around it in llama.cpp ({flag})"
+                yield f"its token {added['content']!r} looks at the text around it ({flag}), which llama.cpp's do not"
     largest = max([*model["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
     if largest >= vocab_size:
         yield f"its tokenizer has the id {largest}, and the model only {vocab_size} rows"

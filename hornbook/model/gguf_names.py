@@ -41,7 +41,7 @@ def architecture(config: ModelConfig) -> str | None:
         (
             name
             for name, switches in SWITCHES.items()
-            if all(getattr(config, key) == value for key, value in switches.items())
+            if all(getattr(config, key, None) == value for key, value in switches.items())
         ),
         None,
     )

@@ -29,8 +29,9 @@ def folder(tmp_path: Path) -> Path:
 
 def refused(folder: Path, reason: str, file_type: Any = "F16") -> None:
     path = folder / "model.gguf"
-    with pytest.raises(HornbookError, match=f"cannot become.*{reason}"):
+    with pytest.raises(HornbookError, match=f"cannot become.*{reason}") as caught:
         export(folder, path, file_type)
+    assert str(folder) in caught.value.problem and caught.value.remedy
     assert not list(folder.glob("*.gguf*")) and not list(folder.glob(".*.gguf*"))
 
 

@@ -90,14 +90,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return described
 
 
-def checked_config(values: dict[str, Any], path: Path) -> ModelConfig:
-    """The model that a file describes by fields of `ModelConfig`.
+def checked_config(values: dict[str, Any], path: Path, kind: type[ModelConfig] = ModelConfig) -> ModelConfig:
+    """The model that a file describes by the fields of its kind of config.
 
     Raises HornbookError with the name of the file when one is missing, when they contradict each other, or when texts
     would start with a token that the model does not have.
     """
     try:
-        config = ModelConfig(**values)
+        config = kind(**values)
     except (TypeError, ValueError) as error:
         raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
     except HornbookError as error:

@@ -21,6 +21,7 @@ Examples:
   hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3
   hornbook ladder recipes/laptop-python.yaml --sizes 0.3M,3M,10M
   hornbook complete "def fibonacci(n):"
+  hornbook export runs/laptop-python/models/final --type Q4_0
   hornbook fetch teacher                       a small teacher that runs here; prints where it is
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
   hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
@@ -169,6 +170,30 @@ def complete(
         top_p=top_p,
         seed=seed,
     )
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Folder or GGUF file of a model.")],
+    format: Annotated[Literal["gguf"], typer.Option(help="gguf: one file that llama.cpp runs.")] = "gguf",
+    type: Annotated[
+        Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"], typer.Option(help="Numbers of the matrices.")
+    ] = "Q8_0",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file [default: <model>-<type>.gguf].")
+    ] = None,
+    check: Annotated[bool, typer.Option(help="Ask llama.cpp whether it computes the same.")] = True,
+) -> None:
+    """Write a model as a file that other programs run.
+
+    \b
+    Examples:
+      hornbook export runs/laptop-python/models/final --type Q4_0 -o tiny.gguf
+      hornbook export phi-2 --format gguf --type BF16 --no-check
+    """
+    from hornbook.deployment.export import export_file
+
+    export_file(model, output or Path(f"{model.resolve().stem}-{type}.{format}"), type, compared=check)
 
 
 @app.command()

@@ -3,22 +3,26 @@
 import json
 import math
 import shutil
-from collections.abc import Sequence
+import sys
 from dataclasses import asdict
+from itertools import chain, cycle, islice
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
 from hornbook.core.documents import atomic_write
+from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
-from hornbook.deployment.agreement import Agreement, check, compare
+from hornbook.deployment.agreement import COMPARED_AS_STORED, Agreement, Row, check, compare
 from hornbook.deployment.complete import open_model
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.deployment.model_card import model_card
 from hornbook.model import gguf
+from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.model.generate import encode_prompt, fitting_threads, generate, stream_text
+from hornbook.model.gguf_limits import short_context, visible_context
 
 TRAINING = "training."  # the start of an input's name; the name of the arm follows
 GGUF_TYPES: tuple[gguf.FileType, ...] = ("F16", "Q8_0")
@@ -60,20 +64,66 @@ def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) ->
     return {"agreement": agreement, "bytes_out": sum(sizes.values()), "files": sizes}
 
 
+def export_file(source: Path, path: Path, file_type: gguf.FileType, *, compared: bool = True) -> None:
+    """Write a GGUF file of any model that our decoder opens, and print what to expect of it.
+
+    `compared` asks llama.cpp whether it computes the same. Raises HornbookError as `export_gguf` does.
+    """
+    if not path.parent.is_dir():
+        raise HornbookError(f"There is no folder {path.parent}.", "Make it, or name another file with --output.")
+    if not compared:
+        _export(source, path, file_type)
+    else:
+        measured = export_gguf(source, path, file_type, DeploymentConfig())
+        what = "its weights" if file_type in COMPARED_AS_STORED else "the model"
+        print(
+            f"At {measured.positions} positions llama.cpp computes with it what our decoder computes with {what}: "
+            f"{measured.top_token:.1%} equal top tokens, KL divergence {measured.kl_divergence:.1e} nats."
+        )
+    print(f"Wrote {path} ({path.stat().st_size / 1e6:,.1f} MB).")
+
+
 def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: DeploymentConfig) -> Agreement:
     """Write a GGUF file, open it with llama.cpp, and compare it with our decoder; returns what was measured.
 
     The texts are the prompts of the config and what the model itself draws after them, so that the comparison
-    meets the contexts that the model meets. Raises HornbookError when tokens or probabilities differ.
+    meets the contexts that the model meets; with LongRoPE one text is long. Files of 4 bits are compared with our
+    decoder on their own weights. Prints where llama.cpp computes the same only under conditions. Raises HornbookError
+    when tokens or probabilities differ.
     """
-    gguf.export(folder, path, file_type)
+    _export(folder, path, file_type)
     model, tokenizer = open_model(folder)
     drawn = math.ceil(config.positions / len(config.prompts))
     with fitting_threads(model):
-        rows = [_prompt_and_draw(model, tokenizer, prompt, drawn, config.seed) for prompt in config.prompts]
+        rows = _rows([_prompt_and_draw(model, tokenizer, p, drawn, config.seed) for p in config.prompts], model.config)
+        if file_type in COMPARED_AS_STORED:
+            model, _ = open_model(path)
         measured = compare(model, tokenizer, path, config.prompts, rows, file_type)
     check(measured, path, file_type)
     return measured
+
+
+def _export(source: Path, path: Path, file_type: gguf.FileType) -> None:
+    for limit in gguf.export(source, path, file_type):
+        print(f"  {path.name}: {limit}", file=sys.stderr)
+
+
+def _rows(texts: list[list[int]], config: ModelConfig) -> list[Row]:
+    """Texts as rows with a context in which llama.cpp computes what our decoder computes.
+
+    With LongRoPE that is one for short texts, where there is one, and for a long text put together from them another.
+    """
+    if config.rope_scaling is None:
+        context = visible_context(config)
+        return [Row(ids[: context - 1], context) for ids in texts]
+    rows, original = [], config.rope_scaling.original_max_position_embeddings
+    if (room := short_context(config)) is not None:
+        rows += [Row(ids[: room - 1], room) for ids in texts]
+    wanted = sum(len(ids) for ids in texts)
+    if (long := min(original + wanted, visible_context(config) - 1)) > original:
+        ids = list(islice(cycle(chain.from_iterable(texts)), long))
+        rows.append(Row(ids, config.max_position_embeddings, first=max(long - wanted, 0)))
+    return rows
 
 
 def complete_prompts(folder: Path, config: DeploymentConfig) -> list[dict[str, str]]:
@@ -109,8 +159,7 @@ def _prompt_ids(model: Decoder, tokenizer: Tokenizer, prompt: str) -> list[int]:
     return encode_prompt(model.config, tokenizer, prompt)[: model.config.max_position_embeddings // 2]
 
 
-def _prompt_and_draw(model: Decoder, tokenizer: Tokenizer, prompt: str, count: int, seed: int) -> Sequence[int]:
-    """Token ids of a prompt and of `count` tokens drawn after it, one less than the context holds at most."""
+def _prompt_and_draw(model: Decoder, tokenizer: Tokenizer, prompt: str, count: int, seed: int) -> list[int]:
+    """Token ids of a prompt and of `count` tokens drawn after it, where the context has room for them."""
     ids = _prompt_ids(model, tokenizer, prompt)
-    ids += generate(model, ids, max_new_tokens=count, temperature=1.0, seed=seed)
-    return ids[: model.config.max_position_embeddings - 1]
+    return [*ids, *generate(model, ids, max_new_tokens=count, temperature=1.0, seed=seed)]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from hornbook.model.config import ModelConfig
+from hornbook.model.config_json import describe
 from hornbook.model.generate import start_id
 
 _CARD = """---
@@ -21,10 +22,11 @@ refuse anything; do not trust what it says.
 | layers | {config.num_hidden_layers} |
 | width, feed-forward width | {config.hidden_size}, {config.intermediate_size} |
 | heads (queries, keys and values) | {config.num_attention_heads}, {config.num_key_value_heads} |
-| context | {config.max_position_embeddings} tokens |
-| vocabulary | {config.vocab_size} tokens, byte-level BPE |
+| rotary channels | {config.rotary_dim} of {config.head_dim}, theta {config.rope_theta:g} |
+| context | {context} |
+| vocabulary | {config.vocab_size} tokens, byte-level BPE, {head} |
 
-The architecture is that of Phi-3 (`Phi3ForCausalLM`). Every text starts with token {start}, which also
+The architecture is {family} (`{class_name}` of transformers). Every text starts with token {start}, which also
 separates the texts it was trained on.
 
 ## Run it
@@ -48,6 +50,11 @@ model = AutoModelForCausalLM.from_pretrained(".")
 {agreement}
 """
 
+_FAMILIES = {
+    "parallel": "that of phi-1, phi-1.5 and phi-2: attention and MLP side by side",
+    "sequential": "that of Phi-3 and Phi-4: attention, then a gated MLP",
+}
+
 
 def model_card(config: ModelConfig, parameters: int, agreement: Mapping[str, Mapping[str, float]]) -> str:
     """Markdown with the front matter that model hubs read; `agreement` is what `agreement.json` holds."""
@@ -56,4 +63,15 @@ def model_card(config: ModelConfig, parameters: int, agreement: Mapping[str, Map
         f"| {row['kl_divergence']:.1e} |"
         for kind, row in agreement.items()
     )
-    return _CARD.format(config=config, parameters=parameters, start=start_id(config), agreement="\n".join(rows))
+    class_name = describe(config, "float32")["architectures"][0]
+    window = f", of which a token sees {config.sliding_window}" if config.sliding_window else ""
+    return _CARD.format(
+        config=config,
+        parameters=parameters,
+        context=f"{config.max_position_embeddings} tokens{window}",
+        head="the embedding is also the head" if config.tie_word_embeddings else "embedding and head are apart",
+        family=_FAMILIES[config.block],
+        class_name=class_name,
+        start=start_id(config),
+        agreement="\n".join(rows),
+    )

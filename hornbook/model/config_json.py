@@ -129,19 +129,46 @@ def read_config(folder: Path) -> ModelConfig:
     compute. Dropout is ignored: it plays no part once a model is trained.
     """
     path = Path(folder) / "config.json"
-    try:
-        described = json.loads(path.read_text())
-        if not isinstance(described, dict):
-            raise ValueError("it is not a JSON object")
-    except FileNotFoundError:
-        raise HornbookError(f"There is no model in {folder}: config.json is missing.", REMEDY) from None
-    except (OSError, ValueError) as error:
-        raise HornbookError(f"Cannot read {path} ({error}).", REMEDY) from error
+    described = read_json(path)
     for reason in _unsupported(described):
         raise HornbookError(
             f"Hornbook cannot run the model in {folder}: {reason}.", "Use a Phi model without these features."
         )
     return _config(described | {"eos_token_id": _end_of_text(described, path)}, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file. Raises HornbookError when the file is missing or holds no object."""
+    try:
+        described = json.loads(path.read_text())
+        if not isinstance(described, dict):
+            raise ValueError("it is not a JSON object")
+    except FileNotFoundError:
+        raise HornbookError(f"There is no model in {path.parent}: {path.name} is missing.", REMEDY) from None
+    except (OSError, ValueError) as error:
+        raise HornbookError(f"Cannot read {path} ({error}).", REMEDY) from error
+    return described
+
+
+def checked_config(values: dict[str, Any], path: Path, kind: type[ModelConfig] = ModelConfig) -> ModelConfig:
+    """The model that a file describes by the fields of its kind of config.
+
+    Raises HornbookError with the name of the file when one is missing, when they contradict each other, or when texts
+    would start with a token that the model does not have.
+    """
+    try:
+        config = kind(**values)
+    except (TypeError, ValueError) as error:
+        raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
+    except HornbookError as error:
+        raise HornbookError(f"{path} contradicts itself. {error.problem}", error.remedy) from error
+    name = "eos_token_id" if config.bos_token_id is None else "bos_token_id"
+    if not 0 <= getattr(config, name) < config.vocab_size:
+        raise HornbookError(
+            f"{path} contradicts itself. {name} is {getattr(config, name)}, and vocab_size {config.vocab_size}.",
+            "Correct the one that is wrong.",
+        )
+    return config
 
 
 def describe(config: ModelConfig, dtype: str) -> dict[str, Any]:
@@ -276,11 +303,9 @@ def _config(described: dict[str, Any], path: Path) -> ModelConfig:
     try:
         if _rope_type(described) == "longrope":
             values["rope_scaling"] = _long_rope(described, rope)
-        return architecture.config(**values, **architecture.switches)
     except (TypeError, ValueError, KeyError) as error:
         raise HornbookError(f"{path} is not complete ({error}).", REMEDY) from error
-    except HornbookError as error:
-        raise HornbookError(f"{path} contradicts itself. {error.problem}", error.remedy) from error
+    return checked_config(values | architecture.switches, path, architecture.config)
 
 
 def _check_types(values: dict[str, Any], architecture: Architecture, path: Path) -> None:

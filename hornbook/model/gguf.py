@@ -1,79 +1,72 @@
-"""Hugging Face folder -> GGUF, the file that llama.cpp runs.
+"""Any model that our decoder opens -> GGUF, the file that llama.cpp runs.
 
-Follows what llama.cpp reads for its architecture `phi3`: fused `attn_qkv`, the fused gate and up projections
-under the name `ffn_up`, RMSNorm, rotary embeddings over the first `rope.dimension_count` channels of a head,
-`output` left out when it is tied to `token_embd`. A file cannot say everything that llama.cpp computes, so a
-model or tokenizer that it would run differently is refused with the reason: a wrong file that loads is worse
-than none.
+Follows what llama.cpp reads for its architectures `phi2` and `phi3` (see gguf_names.py). A file cannot say everything
+that llama.cpp computes, so a model or tokenizer that it would run differently is refused with the reason: a wrong
+file that loads is worse than none.
 """
 
 import json
-import math
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import gguf
 import torch
+from tokenizers import Tokenizer
 
 from hornbook.core.errors import HornbookError
-from hornbook.model import huggingface
 from hornbook.model.config import ModelConfig
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.generate import encode_prompt, start_id
+from hornbook.model.gguf_limits import END_KEYS, differences, limits, visible_context
+from hornbook.model.gguf_names import LONG_FACTORS, NORM_EPS, SHORT_FACTORS, architecture, tensor_name
+from hornbook.model.load import chat_template, eos_token_ids, load_any
+from hornbook.model.pre_tokenizers import pre_tokenizer_name
+from hornbook.model.rope import Rope
 
-FileType = Literal["F32", "F16", "Q8_0"]
-_FILE_TYPES = {
-    "F32": gguf.LlamaFileType.ALL_F32,
-    "F16": gguf.LlamaFileType.MOSTLY_F16,
-    "Q8_0": gguf.LlamaFileType.MOSTLY_Q8_0,
-}
-Q8_BLOCK = 32
-F16_LARGEST = 65504.0
-_NAMES = {
-    "model.embed_tokens": "token_embd",
-    "model.norm": "output_norm",
-    "lm_head": "output",
-    "input_layernorm": "attn_norm",
-    "self_attn.qkv_proj": "attn_qkv",
-    "self_attn.q_proj": "attn_q",  # this and the next two, gate and up: in files of architecture `llama`
-    "self_attn.k_proj": "attn_k",
-    "self_attn.v_proj": "attn_v",
-    "self_attn.o_proj": "attn_output",
-    "post_attention_layernorm": "ffn_norm",
-    "mlp.gate_up_proj": "ffn_up",
-    "mlp.gate_proj": "ffn_gate",
-    "mlp.up_proj": "ffn_up",
-    "mlp.down_proj": "ffn_down",
-}
-_PHI3 = ("sequential", "rms", "swiglu", "fused", False)  # the blocks that llama.cpp runs under this name
-# Ways of splitting text as tokenizer.json describes them, by the name that llama.cpp has for the same split.
-_PRE_TOKENIZERS = {"gpt-2": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}}
+FileType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"]
+FILE_TYPES: tuple[FileType, ...] = get_args(FileType)
+_FOUR_BITS = ("Q4_0", "Q4_1")
 
 
-def export(folder: Path, path: Path, file_type: FileType) -> None:
-    """Write the model and tokenizer of a Hugging Face folder as one GGUF file; it appears only when whole.
+def export(source: Path, path: Path, file_type: FileType) -> list[str]:
+    """Write the model and tokenizer of a folder or GGUF file as one GGUF file; it appears only when whole.
 
-    Matrices are stored as `file_type` (Q8_0: 32 weights in 8 bits each share a float16 scale), norms as F32.
-    Raises HornbookError with the reason when llama.cpp would compute something else than our decoder.
+    Matrices are stored as `file_type`, norms, biases and factors as F32. In Q8_0 32 weights share a float16 scale, in
+    Q4_0 too, and in Q4_1 also an offset; beside 4-bit matrices embedding and head have 8 bits, because every error of
+    theirs is an error of the answer. Returns sentences about where llama.cpp computes the same only under conditions,
+    to be shown to the user. Raises HornbookError with the reason where it would compute something else.
     """
-    folder, path = Path(folder), Path(path)
-    model = huggingface.load(folder)
-    tokenizer = json.loads(load_tokenizer(folder).to_str())
-    weights = {name: tensor.float() for name, tensor in model.state_dict().items()}
-    if model.config.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
-    for reason in _differences(model.config, weights, tokenizer, file_type):
-        raise HornbookError(f"{folder} cannot become a {file_type} GGUF file: {reason}.")
+    source, path = Path(source), Path(path)
+    model, tokenizer = load_any(source)
+    config, described, ends = model.config, json.loads(tokenizer.to_str()), eos_token_ids(source)
+    weights = dict(model.state_dict())
+    del model  # each weight is given up when it is in its new type
+    types = {name: _type(name, tensor, file_type) for name, tensor in weights.items()}
+    for reason in chain(differences(config, weights, types, described), _start_differences(config, tokenizer)):
+        raise HornbookError(
+            f"{source} cannot become a {file_type} GGUF file: {reason}.",
+            "Run it with Hornbook or transformers, or take another type if the numbers are the reason.",
+        )
 
     temporary = path.with_name(f".{path.name}.tmp")
-    writer = gguf.GGUFWriter(temporary, "phi3")
+    writer = gguf.GGUFWriter(temporary, str(architecture(config)))
     try:
-        _add_model_keys(writer, model.config, path.stem, file_type)
-        _add_tokenizer_keys(writer, model.config, tokenizer)
-        for name, tensor in weights.items():
-            kind = gguf.GGMLQuantizationType[file_type if tensor.ndim == 2 else "F32"]
-            writer.add_tensor(tensor_name(name), gguf.quantize(tensor.numpy(), kind), raw_dtype=kind)
+        _add_model_keys(writer, config, _name(path.stem), file_type)
+        _add_tokenizer_keys(writer, config, tokenizer, described, ends)
+        if (template := chat_template(source)) is not None:
+            writer.add_chat_template(template)
+        if config.rope_scaling:
+            for name, factors in (
+                (SHORT_FACTORS, config.rope_scaling.short_factor),
+                (LONG_FACTORS, config.rope_scaling.long_factor),
+            ):
+                writer.add_tensor(name, torch.tensor(factors, dtype=torch.float32).numpy())
+        for name in list(weights):
+            kind = gguf.GGMLQuantizationType[types[name]]
+            writer.add_tensor(tensor_name(name), gguf.quantize(weights.pop(name).numpy(), kind), raw_dtype=kind)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
         writer.write_tensors_to_file()
@@ -82,51 +75,65 @@ def export(folder: Path, path: Path, file_type: FileType) -> None:
     finally:
         writer.close()
         temporary.unlink(missing_ok=True)
+    return list(limits(config, described, len(ends)))
 
 
-def tensor_name(name: str) -> str:
-    """The GGUF name of a parameter: `model.layers.3.mlp.down_proj.weight` is `blk.3.ffn_down.weight`."""
-    stem, _, suffix = name.rpartition(".")
-    if stem.startswith("model.layers."):
-        layer, _, part = stem.removeprefix("model.layers.").partition(".")
-        return f"blk.{layer}.{_NAMES[part]}.{suffix}"
-    return f"{_NAMES[stem]}.{suffix}"
+def _type(name: str, tensor: torch.Tensor, file_type: FileType) -> str:
+    """The number type in which a weight is stored."""
+    if tensor.ndim == 1:
+        return "F32"
+    is_vocabulary = name in ("model.embed_tokens.weight", "lm_head.weight")
+    return "Q8_0" if is_vocabulary and file_type in _FOUR_BITS else file_type
+
+
+def _name(stem: str) -> str:
+    """A name for the model. Under one with "phi-3" or "phi3" in it llama.cpp drops spaces after special tokens."""
+    return re.sub("(phi)-?(3)", r"\1 \2", stem, flags=re.IGNORECASE)
 
 
 def _add_model_keys(writer: gguf.GGUFWriter, config: ModelConfig, name: str, file_type: FileType) -> None:
     writer.add_type("model")
     writer.add_name(name)
-    writer.add_file_type(_FILE_TYPES[file_type])
+    writer.add_file_type(gguf.LlamaFileType[f"{'ALL' if file_type == 'F32' else 'MOSTLY'}_{file_type}"])
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    writer.add_context_length(config.max_position_embeddings)
+    writer.add_context_length(visible_context(config))
     writer.add_embedding_length(config.hidden_size)
     writer.add_feed_forward_length(config.intermediate_size)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_head_count(config.num_attention_heads)
     writer.add_head_count_kv(config.num_key_value_heads)
-    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    eps = config.layer_norm_eps if config.norm == "layer" else config.rms_norm_eps
+    writer.add_float32(f"{writer.arch}.{NORM_EPS[writer.arch]}", eps)
     writer.add_rope_dimension_count(config.rotary_dim)
     writer.add_rope_freq_base(config.rope_theta)
-    writer.add_rope_scaling_orig_ctx_len(config.max_position_embeddings)
-    writer.add_sliding_window(0)  # none; llama.cpp ignores the window of a phi3 file in any case
+    writer.add_sliding_window(config.sliding_window or 0)  # 0: none; llama.cpp ignores it in any case
     writer.add_vocab_size(config.vocab_size)
+    if scaling := config.rope_scaling:
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LONGROPE)
+        writer.add_rope_scaling_orig_ctx_len(scaling.original_max_position_embeddings)
+        writer.add_rope_scaling_attn_factors(Rope.of(config).attention_factor)
 
 
-def _add_tokenizer_keys(writer: gguf.GGUFWriter, config: ModelConfig, tokenizer: dict[str, Any]) -> None:
-    tokens, types = _tokens(tokenizer, config.vocab_size)
+def _add_tokenizer_keys(
+    writer: gguf.GGUFWriter,
+    config: ModelConfig,
+    tokenizer: Tokenizer,
+    described: dict[str, Any],
+    ends: Sequence[int],
+) -> None:
+    tokens, types = _tokens(described, config.vocab_size)
+    starts = _starts(config, tokenizer)
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(_pre_tokenizer(tokenizer))
+    writer.add_tokenizer_pre(str(pre_tokenizer_name(described)))
     writer.add_token_list(tokens)
     writer.add_token_types(types)
-    writer.add_token_merges([" ".join(pair) for pair in tokenizer["model"]["merges"]])
-    for add, token in (
-        (writer.add_bos_token_id, config.bos_token_id),
-        (writer.add_eos_token_id, config.eos_token_id),
-        (writer.add_pad_token_id, config.pad_token_id),
-    ):
+    writer.add_token_merges([" ".join(pair) for pair in described["model"]["merges"]])
+    writer.add_add_bos_token(starts)
+    special = {"bos": start_id(config) if starts else config.bos_token_id, "padding": config.pad_token_id}
+    special |= dict(zip(END_KEYS, ends or (config.eos_token_id,), strict=False))
+    for name, token in special.items():
         if token is not None:
-            add(token)
-    writer.add_add_bos_token(False)
+            writer.add_uint32(f"tokenizer.ggml.{name}_token_id", token)
 
 
 def _tokens(tokenizer: dict[str, Any], vocab_size: int) -> tuple[list[str], list[gguf.TokenType]]:
@@ -141,51 +148,14 @@ def _tokens(tokenizer: dict[str, Any], vocab_size: int) -> tuple[list[str], list
     return tokens, types
 
 
-def _pre_tokenizer(tokenizer: dict[str, Any]) -> str:
-    """llama.cpp's name for the way this tokenizer splits text, or "" when it has none."""
-    described = {key: value for key, value in (tokenizer["pre_tokenizer"] or {}).items() if key != "trim_offsets"}
-    return next((name for name, known in _PRE_TOKENIZERS.items() if known == described), "")
+def _starts(config: ModelConfig, tokenizer: Tokenizer) -> bool:
+    """Whether our decoder reads every text after its start token."""
+    return encode_prompt(config, tokenizer, "a") != tokenizer.encode("a", add_special_tokens=False).ids
 
 
-def _differences(
-    config: ModelConfig, weights: dict[str, torch.Tensor], tokenizer: dict[str, Any], file_type: FileType
-) -> Iterator[str]:
-    """Reasons why llama.cpp would not compute what our decoder and tokenizer compute."""
-    if (config.block, config.norm, config.mlp, config.projections, config.bias) != _PHI3:
-        yield "only sequential blocks as in Phi-3 can be written"
-    if config.head_dim * config.num_attention_heads != config.hidden_size:
-        yield f"its {config.num_attention_heads} heads of {config.head_dim} do not fill the width {config.hidden_size}"
-    if config.rope_scaling is not None:
-        yield "llama.cpp chooses the factors of LongRoPE by the room it is given, not by the length of the text"
-    if config.sliding_window is not None and config.sliding_window < config.max_position_embeddings:
-        yield (
-            f"llama.cpp ignores the sliding window of {config.sliding_window} positions, "
-            f"which is shorter than the context of {config.max_position_embeddings}"
-        )
-    yield from _weight_differences(weights, file_type)
-    yield from _tokenizer_differences(tokenizer, config.vocab_size)
-
-
-def _weight_differences(weights: dict[str, torch.Tensor], file_type: FileType) -> Iterator[str]:
-    for name, tensor in weights.items():
-        largest = float(tensor.abs().max())  # NaN wherever a weight is NaN
-        if not math.isfinite(largest):
-            yield f"{name} holds values that are not finite"
-        if tensor.ndim == 2 and file_type == "F16" and largest > F16_LARGEST:
-            yield f"{name} holds {largest:.3g}, more than float16 can ({F16_LARGEST:.0f})"
-        if tensor.ndim == 2 and file_type == "Q8_0" and tensor.shape[1] % Q8_BLOCK:
-            yield f"rows of {name} have {tensor.shape[1]} weights, not a multiple of {Q8_BLOCK}"
-
-
-def _tokenizer_differences(tokenizer: dict[str, Any], vocab_size: int) -> Iterator[str]:
-    model = tokenizer["model"]
-    if model["type"] != "BPE" or model.get("byte_fallback") or model.get("ignore_merges"):
-        yield "its tokenizer is not a plain byte-level BPE"
-    if not _pre_tokenizer(tokenizer):
-        known = ", ".join(_PRE_TOKENIZERS)
-        yield f"its tokenizer splits text in a way that llama.cpp has no name for (known here: {known})"
-    if tokenizer["normalizer"] is not None:
-        yield "its tokenizer changes the text before splitting, which llama.cpp does not"
-    largest = max([*model["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
-    if largest >= vocab_size:
-        yield f"its tokenizer has the id {largest}, and the model only {vocab_size} rows"
+def _start_differences(config: ModelConfig, tokenizer: Tokenizer) -> list[str]:
+    """llama.cpp can put one token before a text."""
+    text = tokenizer.encode("a", add_special_tokens=False).ids
+    if encode_prompt(config, tokenizer, "a") in (text, [start_id(config), *text]):
+        return []
+    return ["its tokenizer puts other tokens around a text than the one that starts it"]

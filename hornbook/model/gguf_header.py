@@ -35,6 +35,7 @@ class GGUFFile:
         if reader.byte_order != "I":
             raise self.refuse("its numbers are in the byte order of other machines")
         self.tensors: dict[str, gguf.ReaderTensor] = {tensor.name: tensor for tensor in reader.tensors}
+        self._check_places(reader)
 
     @property
     def keys(self) -> list[str]:
@@ -51,8 +52,8 @@ class GGUFFile:
         return self._get(key, int, default)
 
     def number(self, key: str, default: float | None = None) -> float:
-        """A positive number. The file has 32 bits, which make 9.99...e-6 of 1e-5: the shortest that fits is meant."""
-        value = float(str(np.float32(self._get(key, float, default))))
+        """A positive number."""
+        value = shortest(self._get(key, float, default))
         if not 0 < value < math.inf:
             raise self.refuse(f"{key} is {value}, not a positive number")
         return value
@@ -89,6 +90,14 @@ class GGUFFile:
         """The error that says why this file is not opened."""
         return HornbookError(f"Hornbook cannot open {self.path}: {reason}.", remedy)
 
+    def _check_places(self, reader: gguf.GGUFReader) -> None:
+        """Tensors lie one behind the other, each from the next multiple of the alignment on: nothing else is read."""
+        end = int(reader.data_offset)
+        for tensor in sorted(reader.tensors, key=lambda tensor: int(tensor.data_offset)):
+            if int(tensor.data_offset) != end:
+                raise self.refuse(f"the tensor {tensor.name} is not where the one before it ends", "Fetch it again.")
+            end += -(-int(tensor.n_bytes) // reader.alignment) * reader.alignment
+
     def _get(self, key: str, kind: type, default: Any) -> Any:
         value = self._values.get(key, default)
         if value is None:
@@ -96,3 +105,8 @@ class GGUFFile:
         if type(value) is not kind:
             raise self.refuse(f"{key} is {value!r:.60}, not of type {kind.__name__}")
         return value
+
+
+def shortest(number: float) -> float:
+    """What is meant by a number of 32 bits, which make 9.99...e-6 of 1e-5: the shortest that fits."""
+    return float(str(np.float32(number)))

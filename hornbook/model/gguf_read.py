@@ -1,6 +1,6 @@
 """GGUF file -> decoder and tokenizer: what llama.cpp runs, in plain torch and float32.
 
-Reads the architecture `llama`, and `phi3` as `gguf.export` writes it. Formats that one weight shares with its
+Reads the architectures `llama`, `phi2` and `phi3`. Formats that one weight shares with its
 neighbours (Q4_1, Q8_0, ...) are expanded. Whatever else a file says about the computation must be known here, or
 the file is refused: a value that is passed over makes a model that loads and computes something else.
 """
@@ -13,22 +13,27 @@ import torch
 from tokenizers import Tokenizer
 
 from hornbook.model import llama_layout
-from hornbook.model.config import ModelConfig
+from hornbook.model.config import LongRope, ModelConfig
+from hornbook.model.config_json import checked_config
 from hornbook.model.decoder import Decoder
-from hornbook.model.gguf import tensor_name
-from hornbook.model.gguf_header import GGUFFile
+from hornbook.model.gguf_header import GGUFFile, shortest
+from hornbook.model.gguf_names import LONG_FACTORS, NORM_EPS, SHORT_FACTORS, SWITCHES, tensor_name
 from hornbook.model.gguf_tokenizer import read_tokenizer
+from hornbook.model.rope import attention_factor
 
-ARCHITECTURES = ("llama", "phi3")
+ARCHITECTURES = ("llama", *SWITCHES)
+_NORM_EPS = {"llama": "attention.layer_norm_rms_epsilon", **NORM_EPS}
 # All that a file may say about its architecture: what is read, and what must say that it changes nothing.
 _READ = (
     "block_count context_length embedding_length feed_forward_length vocab_size attention.head_count "
-    "attention.head_count_kv attention.layer_norm_rms_epsilon attention.key_length attention.value_length "
-    "rope.dimension_count rope.freq_base"
+    "attention.head_count_kv attention.key_length attention.value_length rope.dimension_count rope.freq_base"
 ).split()
+_READ_OF_PHI = ("attention.sliding_window",)
+_READ_OF_LONGROPE = ("rope.scaling.type", "rope.scaling.original_context_length", "rope.scaling.attn_factor")
 _WITHOUT_EFFECT = {
     "rope.scaling.type": ("none",),
     "rope.scaling.factor": (1.0,),
+    "rope.scaling.attn_factor": (1.0,),
     "rope.scale_linear": (1.0,),
     "rope.scaling.original_context_length": None,  # without a scaling, any
     "rope.scaling.finetuned": None,
@@ -67,8 +72,9 @@ def read(path: Path) -> GGUFModel:
             "Use a model of one of these.",
         )
     config = _config(file, architecture)
-    shapes = llama_layout.shapes(config) if architecture == "llama" else _phi3_shapes(config)
-    _check_tensors(file, {tensor_name(name): shape for name, shape in shapes.items()})
+    shapes = llama_layout.shapes(config) if architecture == "llama" else _phi_shapes(config)
+    factors = dict.fromkeys((SHORT_FACTORS, LONG_FACTORS), (config.rotary_dim // 2,)) if config.rope_scaling else {}
+    _check_tensors(file, {tensor_name(name): shape for name, shape in shapes.items()} | factors)
     tokenizer = read_tokenizer(file)
     weights = {name: file.weight(tensor_name(name)) for name in shapes}
     if architecture == "llama":
@@ -93,8 +99,11 @@ def _config(file: GGUFFile, architecture: str) -> ModelConfig:
     def key(name: str) -> str:
         return f"{architecture}.{name}"
 
+    read = {*_READ, _NORM_EPS[architecture], *(_READ_OF_PHI if architecture in SWITCHES else ())}
+    is_stretched = architecture == "phi3" and LONG_FACTORS in file.tensors
+    read |= {*_READ_OF_LONGROPE} if is_stretched else set()
     for name in file.keys:
-        if name.startswith(f"{architecture}."):
+        if name.startswith(f"{architecture}.") and name.removeprefix(f"{architecture}.") not in read:
             _check_effect(file, name, name.removeprefix(f"{architecture}."))
     if "token_embd.weight" not in file.tensors:
         raise file.refuse("the tensor token_embd.weight is missing")
@@ -120,26 +129,45 @@ def _config(file: GGUFFile, architecture: str) -> ModelConfig:
             special[name] = file.integer(field)
             if not 0 <= special[name] < file.shape("token_embd.weight")[0]:
                 raise file.refuse(f"{field} is {special[name]}, which is no row of token_embd.weight")
-    return ModelConfig(
-        vocab_size=file.integer(key("vocab_size"), file.shape("token_embd.weight")[0]),
-        hidden_size=width,
-        intermediate_size=file.integer(key("feed_forward_length")),
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=file.integer(key("attention.head_count_kv"), heads),
-        max_position_embeddings=file.integer(key("context_length")),
-        tie_word_embeddings="output.weight" not in file.tensors,
-        rms_norm_eps=file.number(key("attention.layer_norm_rms_epsilon")),
-        rope_theta=file.number(key("rope.freq_base"), 10_000.0),
-        partial_rotary_factor=rotary / head_dim,
+    context = file.integer(key("context_length"))
+    values: dict[str, Any] = {
+        **SWITCHES.get(architecture, {}),
         **special,
+        "vocab_size": file.integer(key("vocab_size"), file.shape("token_embd.weight")[0]),
+        "hidden_size": width,
+        "intermediate_size": file.integer(key("feed_forward_length")),
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": file.integer(key("attention.head_count_kv"), heads),
+        "max_position_embeddings": context,
+        "tie_word_embeddings": "output.weight" not in file.tensors,
+        "layer_norm_eps" if architecture == "phi2" else "rms_norm_eps": file.number(key(_NORM_EPS[architecture])),
+        "rope_theta": file.number(key("rope.freq_base"), 10_000.0),
+        "partial_rotary_factor": rotary / head_dim,
+    }
+    if architecture in SWITCHES:
+        values["sliding_window"] = file.integer(key("attention.sliding_window"), 0) or None
+    if is_stretched:
+        values["rope_scaling"] = _long_rope(file, architecture, context)
+    return checked_config(values, file.path)
+
+
+def _long_rope(file: GGUFFile, architecture: str, context: int) -> LongRope:
+    """LongRoPE from the two lists of factors; the attention factor is left out where it follows from the lengths."""
+    original = file.integer(f"{architecture}.rope.scaling.original_context_length", context)
+    attention = file.number(f"{architecture}.rope.scaling.attn_factor", 1.0)
+    formula = attention_factor(original, context / original) if 1 < original <= context else None
+    if SHORT_FACTORS not in file.tensors:
+        raise file.refuse(f"the tensor {SHORT_FACTORS} is missing")
+    short, long = (
+        tuple(shortest(number) for number in file.weight(name).tolist()) for name in (SHORT_FACTORS, LONG_FACTORS)
     )
+    is_formula = formula is not None and abs(attention - formula) < 1e-6
+    return LongRope(original, short, long, None if is_formula else attention)
 
 
 def _check_effect(file: GGUFFile, key: str, name: str) -> None:
     """Raise HornbookError for a value that may change the computation in a way that is not known here."""
-    if name in _READ:
-        return
     if name not in _WITHOUT_EFFECT:
         raise file.refuse(f"{key} is not known here, and may change what the model computes")
     allowed = _WITHOUT_EFFECT[name]
@@ -147,7 +175,7 @@ def _check_effect(file: GGUFFile, key: str, name: str) -> None:
         raise file.refuse(f"{key} is {value!r}, which our decoder does not compute")
 
 
-def _phi3_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def _phi_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     with torch.device("meta"):
         return {name: tuple(weight.shape) for name, weight in Decoder(config).named_parameters()}
 

@@ -5,32 +5,20 @@ without a rule here is refused: other cuts give other tokens, and a model that o
 """
 
 import gguf
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from hornbook.model.gguf_header import GGUFFile
+from hornbook.model.pre_tokenizers import IGNORE_MERGES, PRE_TOKENIZERS
 
-_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)  # the cut of GPT-2
-_DIGITS_FIRST = pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), _WORDS])
-# Llama 3: contractions, words with one sign before them, up to three digits, signs, line ends, spaces.
-_LLAMA_3_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_LLAMA_3 = pre_tokenizers.Sequence(
-    [
-        pre_tokenizers.Split(Regex(_LLAMA_3_WORDS), "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ]
-)
-PRE_TOKENIZERS = {"gpt-2": _WORDS, "smollm": _DIGITS_FIRST, "starcoder": _DIGITS_FIRST, "llama-bpe": _LLAMA_3}
 _LETTERS = set(pre_tokenizers.ByteLevel.alphabet())
 
 
 def read_tokenizer(file: GGUFFile) -> Tokenizer:
     """Build the tokenizer of a file.
 
-    Where an architecture `llama` says whether a text starts with BOS, the post-processor does it. Raises
-    HornbookError for anything but a byte-level BPE whose cuts are known here.
+    Its post-processor starts texts with BOS or with nothing, as the file says. It has none where a file that is not of
+    the architecture `llama` says BOS, because then the model does it. Raises HornbookError for anything but a
+    byte-level BPE whose cuts are known here.
     """
     if (kind := file.text("tokenizer.ggml.model")) != "gpt2":
         raise file.refuse(f"its tokenizer is of the kind {kind!r}, and only 'gpt2' (byte-level BPE) is known")
@@ -44,8 +32,7 @@ def read_tokenizer(file: GGUFFile) -> Tokenizer:
     vocab = {token: row for row, token in enumerate(tokens) if types[row] != gguf.TokenType.UNUSED}
     merges = [tuple(pair.split(" ", 1)) for pair in file.items("tokenizer.ggml.merges", str)]
     try:
-        # Llama 3 takes a word that is a token as it is, even where no merges lead to it.
-        tokenizer = Tokenizer(models.BPE(vocab, merges, ignore_merges=pre == "llama-bpe"))
+        tokenizer = Tokenizer(models.BPE(vocab, merges, ignore_merges=pre in IGNORE_MERGES))
     except Exception as error:  # tokenizers raises bare Exception
         raise file.refuse(f"tokenizer.ggml.merges do not fit the tokens ({error})") from error
     tokenizer.pre_tokenizer = PRE_TOKENIZERS[pre]
@@ -55,14 +42,15 @@ def read_tokenizer(file: GGUFFile) -> Tokenizer:
             tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False)])
         elif type_ == gguf.TokenType.USER_DEFINED:
             tokenizer.add_tokens([AddedToken(token, special=False, normalized=False)])
-    if file.text("general.architecture") == "llama":
-        tokenizer.post_processor = _start_of_text(file, tokens, begins=pre == "llama-bpe")
+    begins = file.flag("tokenizer.ggml.add_bos_token", pre == "llama-bpe")
+    if file.text("general.architecture") == "llama" or not begins:
+        tokenizer.post_processor = _start_of_text(file, tokens, begins)
     return tokenizer
 
 
-def _start_of_text(file: GGUFFile, tokens: list[str], *, begins: bool) -> processors.TemplateProcessing:
-    """BOS and the text, or the text alone; `begins` says which where the file does not."""
-    if not file.flag("tokenizer.ggml.add_bos_token", begins):
+def _start_of_text(file: GGUFFile, tokens: list[str], begins: bool) -> processors.TemplateProcessing:
+    """BOS and the text, or the text alone."""
+    if not begins:
         return processors.TemplateProcessing(single="$A")
     row = file.integer("tokenizer.ggml.bos_token_id")
     if row >= len(tokens):

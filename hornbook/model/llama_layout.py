@@ -5,17 +5,17 @@ Phi-3 block has one for the first three and one for the last two. Stacked in tha
 that is opened here and saved again is a Phi-3 checkpoint with equal logits.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from hornbook.core.errors import HornbookError
 from hornbook.model.config import ModelConfig
+from hornbook.model.config_json import REMEDY, checked_config, read_json
 from hornbook.model.decoder import Decoder
+from hornbook.model.huggingface import check_tokenizer
+from hornbook.model.weights import read_weights
 
 # Names inside a layer: what is stacked, in this order, to what.
 _FUSED = {
@@ -31,9 +31,7 @@ _DEFAULTS = {
     "eos_token_id": 2,
 }
 _WANTED = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads")
-_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _REMEDY = "Use another checkpoint."
-_INCOMPLETE = "Make the folder again, or name another one."
 
 
 def load(folder: Path) -> Decoder:
@@ -43,24 +41,8 @@ def load(folder: Path) -> Decoder:
     """
     folder = Path(folder)
     config = load_config(folder)
-    weights = {name: weight for name, weight in _load_weights(folder).items() if not name.endswith(".inv_freq")}
-    if config.tie_word_embeddings:
-        weights.pop("lm_head.weight", None)
-    for name, weight in weights.items():
-        if weight.dtype not in _FLOATS:
-            raise HornbookError(
-                f"Hornbook cannot run the model in {folder}: {name} is quantised ({weight.dtype}).", _REMEDY
-            )
-    wanted = shapes(config)
-    for name in sorted(weights.keys() | wanted.keys()):
-        found = tuple(weights[name].shape) if name in weights else "nothing"
-        if found != (asked := wanted.get(name, "nothing")):
-            raise HornbookError(
-                f"The files in {folder} do not belong together: for {name}, the weights have {found} and "
-                f"config.json asks for {asked}.",
-                _INCOMPLETE,
-            )
-    return build(config, fuse(config, weights))
+    check_tokenizer(folder, config)
+    return build(config, fuse(config, read_weights(folder, shapes(config))))
 
 
 def build(config: ModelConfig, weights: dict[str, torch.Tensor]) -> Decoder:
@@ -108,25 +90,25 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 def load_config(folder: Path) -> ModelConfig:
     """What config.json of a folder says. Raises HornbookError as `load` does."""
     path = Path(folder) / "config.json"
-    described = _read_json(path)
+    described = read_json(path)
     if missing := [name for name in _WANTED if not isinstance(described.get(name), int)]:
-        raise HornbookError(f"{path} is not complete: {missing[0]} is missing or no number.", _INCOMPLETE)
+        raise HornbookError(f"{path} is not complete: {missing[0]} is missing or no number.", REMEDY)
     if reasons := _unsupported(described):
         raise HornbookError(f"Hornbook cannot run the model in {folder}: {reasons[0]}.", _REMEDY)
     described = _DEFAULTS | {
         key: value for key, value in described.items() if value is not None or key == "bos_token_id"
     }
     end = described["eos_token_id"]
-    return ModelConfig(
-        **{name: described[name] for name in (*_WANTED, "max_position_embeddings", "rms_norm_eps")},
-        num_key_value_heads=described.get("num_key_value_heads") or described["num_attention_heads"],
-        tie_word_embeddings=bool(described["tie_word_embeddings"]),
-        rope_theta=float(_rope(described).get("rope_theta") or described.get("rope_theta") or 10_000.0),
-        initializer_range=described.get("initializer_range", 0.02),
-        bos_token_id=described["bos_token_id"],
-        eos_token_id=end[0] if isinstance(end, list) else end,
-        pad_token_id=described.get("pad_token_id"),
-    )
+    values = {name: described[name] for name in (*_WANTED, "max_position_embeddings", "rms_norm_eps", "bos_token_id")}
+    values |= {
+        "num_key_value_heads": described.get("num_key_value_heads") or described["num_attention_heads"],
+        "tie_word_embeddings": bool(described["tie_word_embeddings"]),
+        "rope_theta": float(_rope(described).get("rope_theta") or described.get("rope_theta") or 10_000.0),
+        "initializer_range": described.get("initializer_range", 0.02),
+        "eos_token_id": end[0] if isinstance(end, list) else end,
+        "pad_token_id": described.get("pad_token_id"),
+    }
+    return checked_config(values, path)
 
 
 def _rope(described: dict[str, Any]) -> dict[str, Any]:
@@ -153,35 +135,3 @@ def _unsupported(described: dict[str, Any]) -> list[str]:
         "it names no eos_token_id": described.get("eos_token_id", 2) in (None, []),
     }
     return [reason for reason, found in findings.items() if found]
-
-
-def _load_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All weights of a folder: of one file, or of the files that an index names."""
-    index = folder / "model.safetensors.index.json"
-    names = ["model.safetensors"]
-    if index.is_file():
-        files = _read_json(index).get("weight_map")
-        if not isinstance(files, dict) or not all(isinstance(name, str) for name in files.values()):
-            raise HornbookError(f"{index} is damaged: it has no weight_map.", _INCOMPLETE)
-        names = sorted(set(files.values()))
-    weights: dict[str, torch.Tensor] = {}
-    for name in names:
-        if not (path := folder / name).is_file():
-            raise HornbookError(f"There is no file {path}.", _INCOMPLETE)
-        try:
-            weights |= load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise HornbookError(f"{path} is damaged ({error}).", _INCOMPLETE) from error
-    return weights
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        described = json.loads(path.read_text())
-        if not isinstance(described, dict):
-            raise ValueError("it is not a JSON object")
-    except FileNotFoundError:
-        raise HornbookError(f"There is no file {path}.", _INCOMPLETE) from None
-    except (OSError, ValueError) as error:
-        raise HornbookError(f"Cannot read {path} ({error}).", _INCOMPLETE) from error
-    return described

@@ -35,8 +35,11 @@ LADDER = {
     "0.3M": _shape(64, 2, 192),  # 0.37 M, of which 0.26 M are the embedding
     "1M": _shape(128, 4, 352),  # 1.3 M; the model of the laptop recipe
     "3M": _shape(192, 6, 512),  # 3.4 M
+    "4M": _shape(192, 7, 512),  # 3.9 M
     "10M": _shape(320, 8, 864),  # 11 M
     "30M": _shape(512, 10, 1376),  # 34 M
+    "100M": _shape(768, 14, 2048),  # 102 M
+    "350M": _shape(1024, 27, 2752),  # 346 M
 }
 
 

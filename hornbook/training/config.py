@@ -1,15 +1,21 @@
 """What the recipe says about training, and how the machine is probed."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hornbook.core.config import Config
+from hornbook.core.errors import HornbookError
+from hornbook.model.config import PARALLEL, ModelConfig
 from hornbook.training.config_data import DataConfig
 
 
 class ModelShape(Config):
-    """Shape of the decoder, in the words of Hugging Face's config.json; the vocabulary is the tokenizer's."""
+    """Shape of the decoder, in the words of Hugging Face's config.json; the vocabulary is the tokenizer's.
+
+    `style` is the `model_type` there: blocks of Phi-3 and Phi-4, or `phi`, those of phi-1 to phi-2, which have a head
+    of their own. phi-1 has a `partial_rotary_factor` of 0.5 and an `intermediate_size` of four times its width.
+    """
 
     hidden_size: int = Field(default=128, ge=8)
     num_hidden_layers: int = Field(default=4, ge=1)
@@ -18,6 +24,35 @@ class ModelShape(Config):
     intermediate_size: int = Field(default=352, ge=8)  # a multiple of 32 can be quantised to Q8_0
     max_position_embeddings: int = Field(default=512, ge=8)
     tie_word_embeddings: bool = True
+    # What follows is left out of the identity of a training that does not use it.
+    style: Literal["phi3", "phi"] = Field(default="phi3", exclude_if=lambda style: style == "phi3")
+    partial_rotary_factor: float = Field(default=1.0, gt=0, le=1, exclude_if=lambda factor: factor == 1.0)
+    rope_theta: float = Field(default=10_000.0, gt=0, exclude_if=lambda theta: theta == 10_000.0)
+    sliding_window: int | None = Field(default=None, ge=1, exclude_if=lambda window: window is None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_of_style(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("style") == "phi":
+            return {"tie_word_embeddings": False} | values
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.style == "phi" and self.sliding_window:
+            raise ValueError("style phi has no sliding_window")
+        try:
+            self.of(vocab_size=256)
+        except HornbookError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def of(self, vocab_size: int, **special: int) -> ModelConfig:
+        """The model of this shape. `special` are ids of special tokens. Raises HornbookError if it cannot be."""
+        values: dict[str, Any] = {name: value for name, value in self if name != "style"}
+        values |= PARALLEL if self.style == "phi" else {}
+        values |= {"vocab_size": vocab_size, **special}
+        return ModelConfig(**values)
 
 
 class OptimizerConfig(Config):

@@ -15,7 +15,6 @@ import torch
 
 from hornbook.core.documents import atomic_write
 from hornbook.core.engine import workers
-from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.training.config import OptimizerConfig, ProbeConfig
 from hornbook.training.optimizer import Optimizer
@@ -87,7 +86,7 @@ def _choose_compile(config: ProbeConfig, choices: Choices, reasons: State) -> bo
 
 def _step_seconds(config: ProbeConfig, choices: Choices) -> tuple[float, float]:
     """Seconds of one training step of the planned shape, and of the first one."""
-    model = Decoder(ModelConfig(vocab_size=config.vocab_size, **config.model.model_dump())).init_weights(0)
+    model = Decoder(config.model.of(config.vocab_size)).init_weights(0)
     model.to(choices.device)
     optimizer = Optimizer(model, OptimizerConfig())
     model.to(getattr(torch, choices.dtype))

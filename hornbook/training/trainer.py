@@ -28,7 +28,6 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.core.step import step_name
 from hornbook.model import huggingface
-from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.model.document_mask import document_numbers
 from hornbook.model.generate import load_tokenizer
@@ -104,9 +103,7 @@ def build_model(shape: ModelShape, tokenizer: Tokenizer, seed: int, choices: Cho
     end = tokenizer.token_to_id(END_OF_TEXT)
     if end is None:
         raise HornbookError(f"The tokenizer has no token {END_OF_TEXT}.", "Train it with Hornbook.")
-    config = ModelConfig(
-        vocab_size=tokenizer.get_vocab_size(), bos_token_id=end, eos_token_id=end, **shape.model_dump()
-    )
+    config = shape.of(tokenizer.get_vocab_size(), bos_token_id=end, eos_token_id=end)
     return Decoder(config).init_weights(seed).to(choices.device)
 
 

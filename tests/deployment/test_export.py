@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hornbook.core.errors import HornbookError
-from hornbook.deployment.agreement import check, compare
+from hornbook.deployment.agreement import Row, check, compare
 from hornbook.deployment.complete import open_model
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.deployment.export import export_gguf, export_step
@@ -90,7 +90,7 @@ def test_a_file_of_other_weights_is_refused_with_numbers(tmp_path: Path) -> None
     ours, other = tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=5)
     gguf.export(other, tmp_path / "other.gguf", "F16")
     model, tokenizer = open_model(ours)
-    measured = compare(model, tokenizer, tmp_path / "other.gguf", CONFIG.prompts, [list(range(50))], "F16")
+    measured = compare(model, tokenizer, tmp_path / "other.gguf", CONFIG.prompts, [Row(range(50), 128)], "F16")
     assert measured.positions == 50 and math.isfinite(measured.kl_divergence)
     with pytest.raises(HornbookError, match=r"other\.gguf.*top_token"):
         check(measured, tmp_path / "other.gguf", "F16")

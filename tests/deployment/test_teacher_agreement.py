@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hornbook.deployment.agreement import Agreement, compare
+from hornbook.deployment.agreement import Agreement, Row, compare
 from hornbook.deployment.complete import complete
 from hornbook.model.load import load_any
 from hornbook.services.teacher import fetch_teacher
@@ -33,8 +33,9 @@ def measure(path: Path, file_type: str) -> Agreement:
     model, tokenizer = load_any(path)
     source = inspect.getsource(textwrap)  # code, with prose in its comments and docstrings
     texts = [PROSE + source, source[source.index("def _munge_whitespace") :]]
-    rows = [tokenizer.encode(text).ids[:POSITIONS] for text in texts]
-    assert [len(row) for row in rows] == [POSITIONS] * 2
+    context = model.config.max_position_embeddings
+    rows = [Row(tokenizer.encode(text).ids[:POSITIONS], context) for text in texts]
+    assert [len(row.ids) for row in rows] == [POSITIONS] * 2
     return compare(model, tokenizer, path, hard_texts(), rows, file_type)
 
 

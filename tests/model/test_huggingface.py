@@ -11,8 +11,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
+from hornbook.model import weights as weights_file
 from hornbook.model.config import PARALLEL, LongRope
 from hornbook.model.generate import load_tokenizer
+from hornbook.model.weights import INDEX, WEIGHTS
 from tests.model.tiny import SHAPES, TEXT, tiny_config, tiny_folder, tiny_model
 
 
@@ -58,7 +60,7 @@ def test_a_write_that_fails_leaves_the_old_weights(folder: Path, monkeypatch: py
         Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(huggingface, "save_file", full)
+    monkeypatch.setattr(weights_file, "save_file", full)
     with pytest.raises(OSError, match="No space"):
         huggingface.save(tiny_model(seed=1), folder)
     assert torch.equal(huggingface.load(folder).head_weight, tiny_model().head_weight)
@@ -124,9 +126,9 @@ def test_an_incomplete_config_is_one_clear_error(folder: Path) -> None:
 def test_weights_of_many_files_come_back_and_transformers_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(huggingface, "SHARD_BYTES", 60_000)
+    monkeypatch.setattr(weights_file, "SHARD_BYTES", 60_000)
     model = tiny_model(**SHAPES["parallel blocks"])
-    (tmp_path / huggingface.WEIGHTS).write_bytes(b"of an older model")
+    (tmp_path / WEIGHTS).write_bytes(b"of an older model")
     huggingface.save(model, tmp_path)
     files = sorted(path.name for path in tmp_path.glob("*.safetensors"))
     assert len(files) > 3 and files[0] == f"model-00001-of-{len(files):05d}.safetensors"
@@ -137,12 +139,12 @@ def test_weights_of_many_files_come_back_and_transformers_reads_them(
 
     monkeypatch.undo()
     huggingface.save(model, tmp_path)  # now in one file: the index must not lead to the old ones
-    assert not (tmp_path / huggingface.INDEX).exists()
+    assert not (tmp_path / INDEX).exists()
     assert torch.equal(huggingface.load(tmp_path).head_weight, model.head_weight)
 
 
 def test_damage_to_one_of_many_files_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface, "SHARD_BYTES", 60_000)
+    monkeypatch.setattr(weights_file, "SHARD_BYTES", 60_000)
     huggingface.save(tiny_model(), tmp_path)
     second = sorted(tmp_path.glob("*.safetensors"))[1]
     data = second.read_bytes()
@@ -155,7 +157,7 @@ def test_damage_to_one_of_many_files_is_named(tmp_path: Path, monkeypatch: pytes
     save_file({"other": torch.zeros(1)}, second)
     with pytest.raises(HornbookError, match=rf"{second.name} does not hold model\."):
         huggingface.load(tmp_path)
-    (tmp_path / huggingface.INDEX).write_text('{"weight_map": 3}')
+    (tmp_path / INDEX).write_text('{"weight_map": 3}')
     with pytest.raises(HornbookError, match=r"index\.json is damaged"):
         huggingface.load(tmp_path)
 

@@ -51,9 +51,12 @@ def test_every_model_is_published_or_a_rung_of_the_ladder_in_both_styles() -> No
     assert PRESETS.keys() == PARAMETERS.keys() | LADDER.keys() | {f"{name}-parallel" for name in LADDER}
     for name, shape in LADDER.items():
         assert all(getattr(PRESETS[name], key) == value for key, value in shape.items())
-        models = [Decoder(PRESETS[key]) for key in (name, f"{name}-parallel")]
+        with torch.device("meta"):
+            models = [Decoder(PRESETS[key]) for key in (name, f"{name}-parallel")]
         sequential, parallel = (sum(p.numel() for p in model.model.layers.parameters()) for model in models)
         assert 0.9 < parallel / sequential < 1.1
+        if name.endswith("M") and name != "0.3M":
+            assert 0.9 < models[0].num_parameters() / (1e6 * float(name[:-1])) < 1.35
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterable, AsyncIterator
-from contextlib import nullcontext
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any
@@ -17,8 +17,7 @@ from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.request_cache import RequestCache
 from hornbook.services.structured import DoesNotFit, Schemas, repair
 from hornbook.services.transport import NotAnswered, Transport
-
-_END = object()
+from hornbook.services.unordered import unordered
 
 
 @dataclass
@@ -45,42 +44,16 @@ class Asker:
 
     async def answers(
         self, requests: Requests, *, total: int | None = None, label: str = "asking"
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """See `chat.Teacher`. Leave the loop early only under `contextlib.aclosing`: what is in flight is lost then."""
-        source = _Source(requests)
-        # Bounded, so that a caller that is slow to read is waited for.
-        ready: asyncio.Queue[Answer | BaseException | None] = asyncio.Queue(self._config.concurrency)
-        workers = [asyncio.create_task(self._work(source, ready)) for _ in range(self._config.concurrency)]
-        running = len(workers)
-        try:
-            with Progress(label, total) if total else nullcontext() as progress:
-                done = 0
-                while running:
-                    item = await ready.get()
-                    if item is None:
-                        running -= 1
-                    elif isinstance(item, BaseException):
-                        raise item
-                    else:
-                        done += 1
-                        if progress and total:
-                            progress.advance(1, self.budget.line(done, total) if done % 16 == 0 else "")
-                        yield item
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-
-    async def _work(self, source: "_Source", ready: "asyncio.Queue[Answer | BaseException | None]") -> None:
-        try:
-            while isinstance(request := await source.next(), Request):
-                await ready.put(await self._answer(request))
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            await ready.put(error)
-        else:
-            await ready.put(None)
+        with Progress(label, total) if total else nullcontext() as progress:
+            done = 0
+            async with aclosing(unordered(self._answer, requests, self._config.concurrency)) as answers:
+                async for answer in answers:
+                    done += 1
+                    if progress and total:
+                        progress.advance(1, self.budget.line(done, total) if done % 16 == 0 else "")
+                    yield answer
 
     async def _answer(self, request: Request) -> Answer:
         """One request to its end: a reply, its check, and one repair when it does not fit."""
@@ -184,25 +157,3 @@ def same_model(asked: str, answered: str) -> bool:
     """Whether a name in an answer stands for the model asked: itself, or a dated version; without path and hash."""
     asked = PurePath(asked.partition("@")[0]).name
     return not answered or PurePath(answered).name.startswith(asked)
-
-
-class _Source:
-    """Requests one at a time, from an iterable or an asynchronous one, for many workers."""
-
-    def __init__(self, requests: Requests) -> None:
-        self._lock = asyncio.Lock()
-        self._async = aiter(requests) if isinstance(requests, AsyncIterable) else None
-        self._plain = None if isinstance(requests, AsyncIterable) else iter(requests)
-        self._ended = False
-
-    async def next(self) -> object:
-        """The next request, or a mark that there are no more."""
-        if self._plain is not None:
-            return next(self._plain, _END)
-        assert self._async is not None
-        async with self._lock:
-            if self._ended:
-                return _END
-            item = await anext(self._async, _END)
-            self._ended = item is _END
-            return item

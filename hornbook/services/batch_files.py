@@ -42,7 +42,7 @@ class BatchFiles:
     def __init__(self, folder: Path, cache: RequestCache, budget: Budget) -> None:
         self.folder = folder
         self.written = 0  # requests in new files
-        self._budget = budget
+        self._cache, self._budget = cache, budget
         self._file: IO[bytes] | None = None
         self._lines = self._bytes = 0
         self._new: list[Path] = []
@@ -60,10 +60,12 @@ class BatchFiles:
 
     async def send(self, key: str, body: dict[str, Any]) -> Reply:
         """Write the request unless it is waiting already. Always raises NotAnswered: the answer comes later."""
+        cost = estimate(body, body["max_tokens"])
         if key not in self._waiting:
             if not self._budget.reserve():
                 raise NotAnswered("budget", "the budget is used up")
-            self._budget.spend(estimate(body, body["max_tokens"]))
+            self._cache.first_time(key)
+            self._budget.spend(cost)
             line = json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}).encode() + b"\n"
             try:
                 self._write(line)
@@ -71,6 +73,8 @@ class BatchFiles:
                 raise _cannot_write(error, self.folder) from error
             self._waiting.add(key)
             self.written += 1
+        elif self._cache.first_time(key):
+            self._budget.recall(cost)
         raise NotAnswered("waiting", f"in a batch file in {self.folder}")
 
     def _write(self, line: bytes) -> None:

@@ -11,8 +11,10 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hornbook.services.asking import Asker
+from hornbook.services.batch_answers import answer_lines
 from hornbook.services.batch_files import BatchFiles
 from hornbook.services.budget import Budget
 from hornbook.services.chat import Answer, Failure, Message, Request, Requests, Sampling, Teacher, Usage
@@ -20,6 +22,9 @@ from hornbook.services.llama_server import serve
 from hornbook.services.llm_config import EMBEDDED, BudgetConfig, PriceConfig, TeacherConfig
 from hornbook.services.request_cache import RequestCache
 from hornbook.services.teacher import MEMBER, SHA256, cache_folder, fetch_teacher
+
+if TYPE_CHECKING:
+    from hornbook.services.openai_client import OpenAIClient
 
 __all__ = [
     "Answer",
@@ -33,6 +38,7 @@ __all__ = [
     "Teacher",
     "TeacherConfig",
     "Usage",
+    "answer_batch",
     "open_batch",
     "open_teacher",
 ]
@@ -53,21 +59,9 @@ async def open_teacher(config: TeacherConfig, cache: Path | None = None) -> Asyn
     Raises HornbookError when the key is not in the environment, the cache cannot be opened, or the embedded teacher
     cannot be fetched or started.
     """
-    from hornbook.services.openai_client import OpenAIClient  # aiohttp takes a while to import
-
-    with ExitStack() as stack:
-        kept = stack.enter_context(RequestCache(cache or default_cache()))
-        budget = Budget(config.budget, config.prices)
-        if config.url == EMBEDDED:
-            slots = config.slots
-            context, threads = slots * EMBEDDED_CONTEXT, os.cpu_count() or 1
-            server = stack.enter_context(serve(fetch_teacher(), context=context, threads=threads, slots=slots))
-            # Twice the slots: the next request is there before a slot is free.
-            at_once = min(config.concurrency, 2 * slots)
-            found = {"url": server.openai_url, "model": EMBEDDED_MODEL, "concurrency": at_once}
-            config = config.model_copy(update=found)
-        async with OpenAIClient(config, budget) as client:
-            yield Asker(config, kept, client, budget)
+    with RequestCache(cache or default_cache()) as kept:
+        async with _client(config) as (client, found):
+            yield Asker(found, kept, client, client.budget)
 
 
 @asynccontextmanager
@@ -82,3 +76,31 @@ async def open_batch(config: TeacherConfig, folder: Path, cache: Path | None = N
     budget = Budget(config.budget, config.prices)
     with RequestCache(cache or default_cache()) as kept, BatchFiles(folder, kept, budget) as files:
         yield Asker(config, kept, files, budget)
+
+
+async def answer_batch(config: TeacherConfig, requests: Path, answers: Path) -> tuple[int, int]:
+    """Do what a host does with a batch file: write an answer or an error for each line; how many there were of both.
+
+    For endpoints without a batch service, such as the embedded teacher; a line is asked as it stands, the model
+    apart. Lines that `answers` has already are left out. Raises HornbookError as `open_teacher` does.
+    """
+    async with _client(config) as (client, found):
+        return await answer_lines(client, found, requests, answers)
+
+
+@asynccontextmanager
+async def _client(config: TeacherConfig) -> AsyncIterator[tuple["OpenAIClient", TeacherConfig]]:
+    """An endpoint's client, and the section with what it says of the embedded teacher filled in."""
+    from hornbook.services.openai_client import OpenAIClient  # aiohttp takes a while to import
+
+    with ExitStack() as stack:
+        if config.url == EMBEDDED:
+            slots = config.slots
+            context, threads = slots * EMBEDDED_CONTEXT, os.cpu_count() or 1
+            server = stack.enter_context(serve(fetch_teacher(), context=context, threads=threads, slots=slots))
+            # Twice the slots: the next request is there before a slot is free.
+            at_once = min(config.concurrency, 2 * slots)
+            found = {"url": server.openai_url, "model": EMBEDDED_MODEL, "concurrency": at_once}
+            config = config.model_copy(update=found)
+        async with OpenAIClient(config, Budget(config.budget, config.prices)) as client:
+            yield client, config

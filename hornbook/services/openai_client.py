@@ -45,7 +45,8 @@ class OpenAIClient:
     def __init__(self, config: TeacherConfig, budget: Budget, *, backoff_seconds: float = BACKOFF_SECONDS) -> None:
         self.concurrency = Concurrency(config.concurrency)
         self.retries = 0
-        self._config, self._budget, self._backoff = config, budget, backoff_seconds
+        self.budget = budget
+        self._config, self._backoff = config, backoff_seconds
         self._url = config.url.rstrip("/") + "/chat/completions"
         self._secret = Secret(config.key_env)
         self._proxy = _proxy(self._url)
@@ -78,24 +79,24 @@ class OpenAIClient:
         while True:
             started = await self.concurrency.acquire()
             try:
-                if not self._budget.reserve():
+                if not self.budget.reserve():
                     raise NotAnswered("budget", "the budget is used up")
                 try:
                     reply = await self._exchange(data, body)
-                    self._budget.spend(reply.usage)
+                    self.budget.spend(reply.usage)
                     self.concurrency.answered(started)
                     self._answered_at = time.monotonic()
                     return reply
                 except _Trouble as trouble:
                     if trouble.paid is None:
-                        self._budget.unreserve()
+                        self.budget.unreserve()
                     else:
-                        self._budget.spend(trouble.paid)
+                        self.budget.spend(trouble.paid)
                     if trouble.busy:
                         self.concurrency.congested(started, trouble.wait)
                     error = trouble
                 except BaseException:
-                    self._budget.unreserve()
+                    self.budget.unreserve()
                     raise
             finally:
                 self.concurrency.release()

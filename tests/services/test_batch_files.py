@@ -13,9 +13,9 @@ from hornbook.services import batch_files
 from hornbook.services.asking import Asker
 from hornbook.services.batch_files import Imported, import_answers
 from hornbook.services.chat import Answer
-from hornbook.services.llm import TeacherConfig, open_batch
+from hornbook.services.llm import TeacherConfig, answer_batch, open_batch
 from hornbook.services.request_cache import RequestCache
-from tests.services.chat_server import MODEL, questions
+from tests.services.chat_server import MODEL, chat_server, questions, teacher_of
 
 CONFIG = TeacherConfig(url="https://host.invalid/v1", model=MODEL)
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
@@ -159,8 +159,9 @@ def test_a_run_that_breaks_off_leaves_nothing_to_be_sent(tmp_path: Path) -> None
 
 def test_the_budget_bounds_what_is_written(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"budget": CONFIG.budget.model_copy(update={"requests": 7})})
-    answers, _ = export(tmp_path, questions(20), config)
-    assert len(lines(tmp_path)) == 7 and sum(a.failure == "budget" for a in answers.values()) == 13
+    for _ in range(2):
+        answers, _ = export(tmp_path, questions(20), config)
+        assert len(lines(tmp_path)) == 7 and sum(a.failure == "budget" for a in answers.values()) == 13
 
 
 def test_the_key_is_in_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,3 +181,18 @@ def test_folders_and_files_that_cannot_be_used_are_one_clear_error(tmp_path: Pat
     write(tmp_path / "batch" / "requests-00001.jsonl", ["no request"])
     with pytest.raises(HornbookError, match="no request of a batch"):
         export(tmp_path, questions(1))
+
+
+def test_an_endpoint_without_a_batch_service_answers_the_file(tmp_path: Path) -> None:
+    export(tmp_path, questions(30))
+    requests, answers = tmp_path / "batch" / "requests-00001.jsonl", tmp_path / "answers.jsonl"
+    with chat_server() as server:
+        config = teacher_of(server)
+        assert asyncio.run(answer_batch(config, requests, answers)) == (30, 0)
+        kept = answers.read_bytes().splitlines(keepends=True)
+        answers.write_bytes(b"".join(kept[:20]) + kept[20][:30])  # as a kill leaves it
+        assert asyncio.run(answer_batch(config, requests, answers)) == (10, 0)
+        assert sum(server.asked.values()) == 40
+    assert take_in(tmp_path, answers) == Imported(new=30, unreadable=1)
+    found, _ = export(tmp_path, questions(30))
+    assert {tag: a.text for tag, a in found.items()} == {str(i): f"answer to q{i}" for i in range(30)}

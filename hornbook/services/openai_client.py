@@ -11,7 +11,6 @@ import json
 import random
 import time
 import urllib.request
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -71,9 +70,8 @@ class OpenAIClient:
     ) -> None:
         await self._session.close()
 
-    async def send(self, key: str, body: dict[str, Any]) -> Reply:
+    async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """The reply. Raises NotAnswered for this request alone, HornbookError when no other will fare better."""
-        data = json.dumps(body).encode()
         first = time.monotonic()
         attempt = 0
         while True:
@@ -132,7 +130,6 @@ class OpenAIClient:
 
     async def _exchange(self, data: bytes, body: dict[str, Any]) -> Reply:
         """One attempt."""
-        unknown = estimate(body, body["max_tokens"])
         try:
             async with self._session.post(self._url, data=data, proxy=self._proxy, allow_redirects=False) as response:
                 self._spoken = True
@@ -142,28 +139,20 @@ class OpenAIClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _Trouble(self._secret.scrub(str(error)) or "no connection") from None
         except TimeoutError:
-            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=unknown, busy=True) from None
+            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=_most(body), busy=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             words = self._secret.scrub(str(error)) or type(error).__name__
-            raise _Trouble(f"the connection broke ({words})", paid=unknown) from None
+            raise _Trouble(f"the connection broke ({words})", paid=_most(body)) from None
         if content is None:
             limit = f"{self._config.answer_bytes:,} bytes"
-            return Reply("", "", "", "", unknown, "too long", f"the answer is longer than {limit}")
+            return Reply("", "", "", "", _most(body), "too long", f"the answer is longer than {limit}")
         try:
             reply = read_completion(json.loads(content), body)
         except (ValueError, RecursionError, NotACompletion) as error:
             raise _Trouble(
-                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=unknown
+                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=_most(body)
             ) from None
-        scrub = self._secret.scrub
-        return replace(
-            reply,
-            text=scrub(reply.text),
-            finish=scrub(reply.finish),
-            model=scrub(reply.model),
-            request_id=scrub(reply.request_id),
-            detail=scrub(reply.detail),
-        )
+        return self._secret.scrub_reply(reply)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         """The body, or None when it is longer than allowed: then the connection is closed, the rest never read."""
@@ -213,6 +202,11 @@ class _Trouble(Exception):
     ) -> None:
         self.what, self.paid, self.busy, self.wait, self.final, self.counts = what, paid, busy, wait, final, counts
         super().__init__(what)
+
+
+def _most(body: dict[str, Any]) -> Usage:
+    """What an attempt may have cost at most."""
+    return estimate(body, body["max_tokens"])
 
 
 def _retry_after(value: str) -> float:

@@ -100,6 +100,7 @@ class Asker:
                 reply = await asyncio.shield(under_way)
             elif (kept := self._cache.get(key)) is not None:
                 reply = kept
+                self._note_model(reply.model)
                 if self._cache.first_time(key):
                     self.budget.recall(reply.usage)
             else:
@@ -129,9 +130,9 @@ class Asker:
         self._asking[key] = future
         try:
             reply = await self._transport.send(key, asked, data)
+            self._note_model(reply.model)  # before it is kept: where it is refused, a later run must ask again
             await self._cache.put(key, reply)
             self._cache.first_time(key)
-            self._note_model(reply.model)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()

@@ -29,6 +29,7 @@ from hornbook.services.transport import NotAnswered
 BACKOFF_SECONDS, LONGEST_BACKOFF = 0.5, 30.0  # doubled from attempt to attempt, times a random share
 CONNECT_SECONDS = 15.0
 HOPELESS = 20  # refusals before the first answer
+MOST_TRIES = 20  # of a request that is put off while others are answered
 BUSY = frozenset({429, 503, 529})  # come back later
 FATAL = {
     401: "Check the API key (key_env).",
@@ -72,10 +73,11 @@ class OpenAIClient:
 
     async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """The reply. Raises NotAnswered for this request alone, HornbookError when no other will fare better."""
-        first = time.monotonic()
-        attempt = 0
+        first = 0.0  # when it got its first slot
+        attempt = tries = 0
         while True:
             started = await self.concurrency.acquire()
+            first = first or time.monotonic()
             try:
                 if not self.budget.reserve():
                     raise NotAnswered("budget", "the budget is used up")
@@ -98,15 +100,15 @@ class OpenAIClient:
                     raise
             finally:
                 self.concurrency.release()
-            attempt += error.counts
-            self._consider(error, attempt, first)
+            attempt, tries = attempt + error.counts, tries + 1
+            self._consider(error, attempt, tries, first)
             self.retries += 1
             # Full jitter, so that those who failed together do not come back together.
             pause = random.uniform(0, min(LONGEST_BACKOFF, self._backoff * 2 ** min(attempt, 16)))
             await asyncio.sleep(pause)
 
-    def _consider(self, trouble: "_Trouble", attempt: int, first: float) -> None:
-        """Give up, or return to try again; `first` is when this request was first about to be sent."""
+    def _consider(self, trouble: "_Trouble", attempt: int, tries: int, first: float) -> None:
+        """Give up, or return to try again: after `attempt` of the tries that count, the first of them at `first`."""
         if trouble.final:
             self._refusals += 1
             if self._refusals >= HOPELESS and not self._answered_at:
@@ -127,6 +129,8 @@ class OpenAIClient:
                     f"Nothing answers at {self._config.url} ({trouble.what}).", "Start the server, or check url."
                 )
             raise NotAnswered("gave up", f"{attempt} attempts, the last: {trouble.what}")
+        if tries >= MOST_TRIES and time.monotonic() - first > self._config.patience:
+            raise NotAnswered("gave up", f"{tries} tries while others were answered, the last: {trouble.what}")
 
     async def _exchange(self, data: bytes, body: dict[str, Any]) -> Reply:
         """One attempt."""
@@ -182,8 +186,8 @@ class OpenAIClient:
             raise HornbookError(f"{self._config.url} refuses: {what}.", FATAL[status])
         if status in BUSY:
             wait = min(_retry_after(response.headers.get("Retry-After", "")), self._config.patience)
-            # A refusal with 429 is the host's way to set the pace and may come any number of times.
-            return _Trouble(what, busy=True, wait=wait, counts=status != 429)
+            # These set the pace, or say that a model is being loaded: only `patience` ends them.
+            return _Trouble(what, busy=True, wait=wait, counts=False)
         return _Trouble(what, final=status < 500 and status not in (408, 409, 425))
 
 

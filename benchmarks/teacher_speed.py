@@ -242,16 +242,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--long", type=int, default=LONG_REQUESTS)
-    parser.add_argument("--only", choices=["endpoint", "embedded"], help="print that part and record nothing")
+    parser.add_argument("--only", choices=["endpoint", "embedded"], help="run and record that part alone")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of llama.cpp; fewer on a busy machine")
+    parser.add_argument("--note", default="", help="a remark about the machine, to stand below the numbers")
     given = parser.parse_args()
-    if given.only == "endpoint":
-        print(endpoint(given.rounds, given.long))
-    elif given.only == "embedded":
-        print(embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads))
-    else:
-        tables = embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads), endpoint(given.rounds, given.long)
-        record("Teachers", tables[1] + tables[0])
+    if given.only != "endpoint":
+        table = embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads)
+        record("Teachers: the embedded one", table + "\n" + given.note)
+    if given.only != "embedded":
+        record("Teachers: an endpoint", endpoint(given.rounds, given.long) + "\n" + given.note)
 
 
 if __name__ == "__main__":

@@ -224,12 +224,12 @@ def status(run: Annotated[Path, typer.Argument(help="Folder of a run.")] = RUN) 
 
 
 def main() -> None:
-    """Entry point: a HornbookError becomes one line on standard error and exit status 2."""
+    """Entry point: a HornbookError becomes one line on standard error and its exit status, usually 2."""
     try:
         app()
     except HornbookError as error:
         print(f"hornbook: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print("\nhornbook: interrupted; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)

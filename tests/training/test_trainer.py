@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
-from hornbook.training import trainer
+from hornbook.training import gradients, trainer
 from hornbook.training.config import OptimizerConfig, TrainConfig
 from hornbook.training.trainer import train_arm_step
 from tests.training.stores import config, write_inputs
@@ -133,32 +133,32 @@ def test_fine_tuning_goes_on_from_the_models_of_another_arm(finetuned, trained, 
 def test_interrupted_fine_tuning_ends_with_the_same_bits(
     finetuned, trained, inputs_with_lessons, inputs, tmp_path, monkeypatch
 ):
-    out, original, steps = tmp_path / "out", trainer.linear_cross_entropy, iter(range(10**6))
+    out, original, steps = tmp_path / "out", gradients.linear_cross_entropy, iter(range(10**6))
 
-    def interrupted(*args: torch.Tensor) -> torch.Tensor:
+    def interrupted(*args: torch.Tensor, **more: object) -> torch.Tensor:
         if next(steps) == 14:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **more)
 
     tokens = {**inputs, "tokens": inputs_with_lessons["tokens"], "start": trained[0]}
-    monkeypatch.setattr(trainer, "linear_cross_entropy", interrupted)
+    monkeypatch.setattr(gradients, "linear_cross_entropy", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        train(tokens, out, config(lesson_share=1, checkpoint_seconds=0, **FINETUNE))
-    train(tokens, out, config(lesson_share=1, checkpoint_seconds=0, **FINETUNE))
+        train(tokens, out, config(lesson_share=1, checkpoints={"every_seconds": 0}, **FINETUNE))
+    train(tokens, out, config(lesson_share=1, checkpoints={"every_seconds": 0}, **FINETUNE))
     assert_same_models(finetuned, out)
 
 
 @pytest.mark.parametrize("stop_at", [3, 16, 19, 34, 44])
 def test_interrupted_anywhere_it_ends_with_the_same_bits(trained, inputs, tmp_path, monkeypatch, stop_at):
-    out, settings = tmp_path / "out", config(checkpoint_seconds=0)
-    original, steps = trainer.linear_cross_entropy, iter(range(10**6))
+    out, settings = tmp_path / "out", config(checkpoints={"every_seconds": 0})
+    original, steps = gradients.linear_cross_entropy, iter(range(10**6))
 
-    def interrupted(*args: torch.Tensor) -> torch.Tensor:
+    def interrupted(*args: torch.Tensor, **more: object) -> torch.Tensor:
         if next(steps) == stop_at:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **more)
 
-    monkeypatch.setattr(trainer, "linear_cross_entropy", interrupted)
+    monkeypatch.setattr(gradients, "linear_cross_entropy", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(inputs, out, settings)
     steps = iter(range(100, 10**6))
@@ -173,13 +173,13 @@ def test_a_checkpoint_of_other_data_is_refused(inputs, inputs_with_lessons, tmp_
     out = tmp_path / "out"
     monkeypatch.setattr(trainer._Run, "_publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        train(inputs, out, config(checkpoint_seconds=0))
+        train(inputs, out, config(checkpoints={"every_seconds": 0}))
     with pytest.raises(HornbookError, match="other data"):
-        train(inputs_with_lessons, out, config(checkpoint_seconds=0, lesson_share=0.5))
+        train(inputs_with_lessons, out, config(checkpoints={"every_seconds": 0}, lesson_share=0.5))
 
 
 def test_a_loss_that_is_no_number_stops_the_run(inputs, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "linear_cross_entropy", lambda h, *_: h.sum() * float("nan"))
+    monkeypatch.setattr(gradients, "linear_cross_entropy", lambda h, *_, **__: h.sum() * float("nan"))
     with pytest.raises(HornbookError, match="learning rates"):
         train(inputs, tmp_path / "out", config())
 
@@ -192,7 +192,7 @@ from tests.training.stores import config
 root, out = Path(sys.argv[1]), Path(sys.argv[2])
 inputs = {name: root / name for name in ("tokens", "tokenizer", "probe")}
 print("start", flush=True)
-train_arm_step(inputs, out, config(checkpoint_seconds=0))
+train_arm_step(inputs, out, config(checkpoints={"every_seconds": 0}))
 """
 
 

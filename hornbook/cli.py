@@ -171,6 +171,18 @@ def complete(
     )
 
 
+@app.command("export-checkpoint")
+def export_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint, <arm>/checkpoints/<branch>-<step>.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+) -> None:
+    """Write the model of a checkpoint as a Hugging Face folder, also while training goes on."""
+    from hornbook.training.model_folder import export_checkpoint as export
+
+    export(checkpoint, out)
+    print(f'Wrote {out}. Now: hornbook complete "..." --model {out}')
+
+
 @app.command()
 def fetch(
     what: Annotated[Literal["teacher"], typer.Argument(help="teacher: SmolLM2-135M-Instruct, a GGUF file of 98 MB.")],

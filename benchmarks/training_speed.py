@@ -142,8 +142,9 @@ def serve_hornbook(dtype: str, threads: int, steps: int, compiled: bool) -> None
     from hornbook.model.config import ModelConfig
     from hornbook.model.decoder import Decoder
     from hornbook.training.config import OptimizerConfig
+    from hornbook.training.gradients import gradient_function
+    from hornbook.training.machine import Choices, machine
     from hornbook.training.optimizer import Optimizer
-    from hornbook.training.trainer import Choices, loss_function, machine
 
     started = time.perf_counter()
     choices = Choices(threads, compiled, dtype, "cpu")
@@ -151,11 +152,12 @@ def serve_hornbook(dtype: str, threads: int, steps: int, compiled: bool) -> None
         model = Decoder(ModelConfig(vocab_size=VOCABULARY, **SHAPE)).init_weights(0)
         optimizer = Optimizer(model, OptimizerConfig())
         model.to(getattr(torch, dtype))
-        loss = loss_function(model, choices)
+        gradients = gradient_function(model, choices)
         rows = torch.randint(VOCABULARY, (64, ROWS, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
         for step in range(1_000_000):
-            loss(rows[step % 64]).backward()
-            optimizer.step(step, 1.0)
+            ids = rows[step % 64]
+            gradients(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+            optimizer.step(1.0)
             if step == 2 or (step > 2 and (step - 2) % steps == 0):
                 started = report(started)
 

@@ -172,6 +172,18 @@ def complete(
     )
 
 
+@app.command("export-checkpoint")
+def export_checkpoint(
+    checkpoint: Annotated[Path, typer.Argument(help="Folder of a checkpoint, <arm>/checkpoints/<branch>-<step>.")],
+    out: Annotated[Path, typer.Argument(help="Folder to make.")],
+) -> None:
+    """Write the model of a checkpoint as a Hugging Face folder, also while training goes on."""
+    from hornbook.training.model_folder import export_checkpoint as export
+
+    export(checkpoint, out)
+    print(f'Wrote {out}. Now: hornbook complete "..." --model {out}')
+
+
 @app.command()
 def export(
     model: Annotated[Path, typer.Argument(help="Folder or GGUF file of a model.")],
@@ -249,12 +261,12 @@ def status(run: Annotated[Path, typer.Argument(help="Folder of a run.")] = RUN) 
 
 
 def main() -> None:
-    """Entry point: a HornbookError becomes one line on standard error and exit status 2."""
+    """Entry point: a HornbookError becomes one line on standard error and its exit status, usually 2."""
     try:
         app()
     except HornbookError as error:
         print(f"hornbook: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.status)
     except KeyboardInterrupt:
         print("\nhornbook: interrupted; run the same command again to go on.", file=sys.stderr)
         sys.exit(130)

@@ -201,6 +201,8 @@ class Recipe(Config):
                 "vocab_size": self.tokenization.vocab_size,
                 "context": training.context,
                 "batch_tokens": training.batch_tokens,
+                "micro_batch_tokens": training.micro_batch_tokens,
+                "activation_checkpointing": training.activation_checkpointing,
                 "planned_tokens": planned,
                 "planned_arms": self.ablation.seeds * len(self.arms),
             }

@@ -1,17 +1,15 @@
 """Walk the way of a recipe: bring every step up to date, tell what happened, and put the results in plain sight."""
 
-import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
+from hornbook.core.lock import folder_lock
 from hornbook.core.step import Done, execute, read_manifest
 from hornbook.plan import plan
 from hornbook.recipe import Recipe, load_recipe
@@ -39,7 +37,7 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
     steps = steps[: names.index(until) + 1] if until else steps
 
     started, fresh = time.monotonic(), 0
-    with _lock(run):
+    with folder_lock(run, "Name another folder with --run"):
         atomic_write(run / "recipe.yaml", text)
         atomic_write(run / PLAN, json.dumps(names))
         print(f"{recipe.name}: {len(steps)} steps in {run}", flush=True)
@@ -55,24 +53,6 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
         print("Nothing to do: every step is up to date.")
     if not until:
         print_summary(run)
-
-
-@contextmanager
-def _lock(run: Path) -> Iterator[None]:
-    """One process at a time in a run folder; the lock goes with the process, however it ends."""
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        lock = open(run / ".lock", "w")  # noqa: SIM115 - held while the block runs
-    except OSError as error:
-        raise HornbookError(f"Cannot write to {run}: {error.strerror}.", "Name another folder with --run.") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HornbookError(
-                f"Another process is at work in {run}.", "Wait for it, or name another folder with --run."
-            ) from None
-        yield
 
 
 def _line(done: Done) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 
 class HornbookError(Exception):
-    """A problem the user can solve. The command line prints both parts on one line and exits with status 2."""
+    """A problem the user can solve. The command line prints both parts on one line and exits with its `status`."""
+
+    status = 2
 
     def __init__(self, problem: str, remedy: str = "") -> None:
         self.problem = problem
@@ -15,6 +17,12 @@ class HornbookError(Exception):
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.problem, self.remedy)  # survives the way back from a worker process
+
+
+class Terminated(HornbookError):
+    """The process was asked to end (SIGTERM) and has put its work in safety first."""
+
+    status = 143  # as a shell reports a process that the signal ended
 
 
 def explain(error: OSError, folder: Path) -> Exception:

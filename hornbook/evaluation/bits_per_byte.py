@@ -31,7 +31,7 @@ from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
 from hornbook.model.generate import start_id
 from hornbook.tokenization.encode import open_tokenizer
-from hornbook.training.trainer import machine, read_choices
+from hornbook.training.machine import machine, read_choices
 
 BATCH_TOKENS = 2048  # what a layer makes of so many stays in the cache
 LOGITS_AT_ONCE = 1 << 20  # float32 numbers, 4 MB: they stay in the cache, whatever the vocabulary

@@ -8,6 +8,17 @@ from hornbook.core.config import Config
 from hornbook.core.errors import HornbookError
 from hornbook.model.config import PARALLEL, ModelConfig
 from hornbook.training.config_data import DataConfig
+from hornbook.training.config_optimizer import AdamWConfig, OptimizerConfig
+
+__all__ = [
+    "AdamWConfig",
+    "CheckpointConfig",
+    "FinetuneConfig",
+    "ModelShape",
+    "OptimizerConfig",
+    "ProbeConfig",
+    "TrainConfig",
+]
 
 
 class ModelShape(Config):
@@ -55,17 +66,6 @@ class ModelShape(Config):
         return ModelConfig(**values)
 
 
-class OptimizerConfig(Config):
-    """Muon for the hidden matrices, AdamW for embedding, head and norms."""
-
-    muon_lr: float = Field(default=0.01, gt=0)  # of an update whose singular values are about 1
-    muon_momentum: float = Field(default=0.9, ge=0, lt=1)  # a few hundred steps have no time for more
-    embedding_lr: float = Field(default=0.04, gt=0)  # up to a width of 128; beyond, less in proportion
-    norm_lr: float = Field(default=0.005, gt=0)
-    betas: tuple[float, float] = (0.7, 0.99)
-    weight_decay: float = Field(default=0.0, ge=0)  # of hidden matrices, times their learning rate
-
-
 class FinetuneConfig(Config):
     """A second training that goes on from the finished models of another arm, as phi-1's on its exercises."""
 
@@ -73,6 +73,16 @@ class FinetuneConfig(Config):
     tokens: int = Field(gt=0)  # on top of what that model has read
     learning_rate: float = Field(default=0.3, gt=0, le=1)  # at its highest, as a share of the peak rates
     warmup_share: float = Field(default=0.05, ge=0, lt=1)  # of the tokens; then linearly down to 0
+
+
+class CheckpointConfig(Config):
+    """When the state of a run is written, and which of the states are kept."""
+
+    every_seconds: float = Field(default=30.0, ge=0)
+    every_steps: int | None = Field(default=None, ge=1)  # instead, after so many steps
+    keep_last: int = Field(default=1, ge=1)
+    keep_best: int = Field(default=0, ge=0)  # by the measure that the plan passes in
+    keep_when_done: bool = False  # only a resume needs them
 
 
 class TrainConfig(Config):
@@ -89,11 +99,19 @@ class TrainConfig(Config):
     finetune: FinetuneConfig | None = None
     context: int = Field(default=512, ge=8)
     batch_tokens: int = Field(default=2048, ge=8)
+    # Tokens that go through the model at once; None: the whole batch. The gradients are added up.
+    micro_batch_tokens: int | None = Field(default=None, ge=8)
+    activation_checkpointing: bool = False  # compute each block twice instead of keeping what is in it
+    z_loss: float = Field(default=0.0, ge=0)  # weight of the mean squared logsumexp of the logits
+    # Warmup-stable-decay shares one trunk between the budgets; with the others each budget is a training of its own.
+    schedule: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
     warmup_tokens: int = Field(default=40_000, ge=0)
-    decay_share: float = Field(default=0.3, gt=0, le=1)  # of a budget's tokens, at its end
+    decay_share: float = Field(default=0.3, gt=0, le=1)  # of a budget's tokens, at its end; of wsd alone
+    final_lr_share: float = Field(default=0.0, ge=0, lt=1)  # of the peak, at the end of cosine and linear
     optimizer: OptimizerConfig = OptimizerConfig()
+    max_skipped_steps: int = Field(default=10, ge=0)  # whose gradients are no numbers; more of them end the run
     seed: int = Field(default=0, ge=0)
-    checkpoint_seconds: float = Field(default=30.0, ge=0)
+    checkpoints: CheckpointConfig = CheckpointConfig()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -101,6 +119,9 @@ class TrainConfig(Config):
             raise ValueError("context is longer than model.max_position_embeddings")
         if self.batch_tokens % self.context:
             raise ValueError("batch_tokens must be a multiple of context")
+        micro = self.micro_batch_tokens or self.batch_tokens
+        if micro % self.context or self.batch_tokens % micro:
+            raise ValueError("micro_batch_tokens must be a multiple of context and divide batch_tokens")
         if (decay := self.data.decay_context) is not None:
             if decay > self.model.max_position_embeddings:
                 raise ValueError("data.decay_context is longer than model.max_position_embeddings")
@@ -116,6 +137,16 @@ class TrainConfig(Config):
             raise ValueError("every budget must hold at least two batches: raise it, or lower batch_tokens")
         if not all(0 <= share <= 1 for share in self.shares):
             raise ValueError("lesson_share must lie between 0 and 1")
+        if self.schedule != "wsd":
+            if isinstance(self.lesson_share, tuple) or isinstance(self.data.mixture, tuple) or self.data.decay_context:
+                raise ValueError(
+                    f"only schedule: wsd has a trunk and a decay; give {self.schedule} one lesson_share, one mixture "
+                    "and no decay_context"
+                )
+            if self.warmup_tokens >= min(self.budgets):
+                raise ValueError("warmup_tokens must be less than every budget")
+        if self.final_lr_share and self.schedule not in ("cosine", "linear"):
+            raise ValueError("final_lr_share is of schedule: cosine or linear; leave it out")
         if self.curriculum and len(self.budgets) > 1 and not self.data.curriculum_window:
             raise ValueError("a curriculum is laid out over one budget: give it one, or set data.curriculum_window")
         if self.finetune and self.finetune.tokens < 2 * self.batch_tokens:
@@ -133,6 +164,11 @@ class TrainConfig(Config):
         """Rows of `context` tokens in a batch."""
         return self.batch_tokens // self.context
 
+    @property
+    def micro_rows(self) -> int:
+        """Rows that go through the model at once."""
+        return (self.micro_batch_tokens or self.batch_tokens) // self.context
+
 
 class ProbeConfig(Config):
     """What the probe may choose, and the work it should choose for. None: measure and choose."""
@@ -141,9 +177,11 @@ class ProbeConfig(Config):
     vocab_size: int = Field(default=4096, ge=257)
     context: int = Field(default=512, ge=8)
     batch_tokens: int = Field(default=2048, ge=8)
+    micro_batch_tokens: int | None = Field(default=None, ge=8)
+    activation_checkpointing: bool = False
     planned_tokens: int = Field(default=5_000_000, ge=0)  # of all arms and budgets together
     planned_arms: int = Field(default=4, ge=1)  # each compiles again, from a warm cache
     threads: int | None = Field(default=None, ge=1)
     compile: bool | None = None
     dtype: Literal["float32", "bfloat16"] | None = None
-    device: Literal["cpu", "cuda"] | None = None
+    device: Literal["cpu", "cuda", "mps"] | None = None

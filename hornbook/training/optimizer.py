@@ -1,38 +1,31 @@
-"""Muon (Jordan et al. 2024) for hidden matrices, AdamW for everything else, on float32 master weights.
+"""Muon for hidden matrices and AdamW for everything else, or AdamW alone; both on float32 master weights.
 
-Momentum of a hidden matrix is replaced by the nearest matrix with equal singular values before it is applied.
-Matrices of one shape are orthogonalised together in one batch, which is what makes Muon cheap at small widths
-(torch.optim.Muon goes one by one, and always in bfloat16, which many CPUs only emulate). Fused projections are taken
-apart first: queries, keys, values, gate and up are matrices of their own. Norms and biases learn by AdamW.
+AdamW is that of Loshchilov and Hutter 2019. Its learning rates are divided by the width where that is what carries
+them from one size of the model to another.
 """
 
-from collections import defaultdict
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import torch
 
-from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
 from hornbook.training.config import OptimizerConfig
+from hornbook.training.muon import Muon, matrices_by_shape
 
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
-NEWTON_SCHULZ_STEPS = 5
-EPS = 1e-10
+EPS = 1e-10  # of AdamW beside Muon
 EMBEDDING_WIDTH = 128  # up to which `embedding_lr` holds as it is
 
 
-def orthogonalize(g_NRC: torch.Tensor) -> torch.Tensor:
-    """Bring all singular values of every matrix [N, rows, columns] near 1 (within about 0.7 and 1.2).
+@dataclass(frozen=True)
+class AdamW:
+    """How one weight learns."""
 
-    Newton-Schulz iteration with the coefficients of Jordan et al. 2024, in the type of its argument.
-    """
-    a, b, c = NEWTON_SCHULZ
-    tall = g_NRC.shape[1] > g_NRC.shape[2]
-    x = g_NRC.mT if tall else g_NRC
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-12)
-    for _ in range(NEWTON_SCHULZ_STEPS):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    lr: float
+    betas: tuple[float, float]
+    eps: float
+    weight_decay: float
 
 
 class Optimizer:
@@ -40,85 +33,111 @@ class Optimizer:
 
     def __init__(self, model: Decoder, config: OptimizerConfig) -> None:
         self.config = config
-        # A logit is a sum over the width, so the same step of embedding or head moves it the more, the wider the model
-        # (Yang et al. 2022, "Tensor Programs V"; docs/LOG.md has what happens without).
-        self._embedding_lr = config.embedding_lr * min(1.0, EMBEDDING_WIDTH / model.config.hidden_size)
+        self.updates = 0  # steps that changed the weights
         self._parameters = dict(model.named_parameters())
         self.masters = {name: p.detach().float() for name, p in self._parameters.items()}  # float32: the same
-        self._others = []
-        pieces = defaultdict(list)  # shape -> (parameter, first row) of the matrices that have it
-        for name, p in self._parameters.items():
-            if p.ndim < 2 or "embed_tokens" in name or "lm_head" in name:
-                self._others.append(name)
-                continue
-            first = 0
-            for rows in _rows_of_pieces(name, p.shape[0], model.config):
-                pieces[rows, p.shape[1]].append((name, first))
-                first += rows
-        self._pieces = dict(sorted(pieces.items()))
+        hidden = {name: w for name, w in self.masters.items() if _is_hidden_matrix(name, w)}
+        by_shape = matrices_by_shape(hidden, model.config) if config.name == "muon" else {}
         device = model.head_weight.device
-        self._momentum = {
-            shape: torch.zeros(len(places), *shape, device=device) for shape, places in self._pieces.items()
-        }
-        self._mean = {name: torch.zeros_like(self.masters[name]) for name in self._others}
-        self._square = {name: torch.zeros_like(self.masters[name]) for name in self._others}
+        self.muon = [Muon(shape, places, config, device) for shape, places in by_shape.items()]
+        if config.name == "muon":
+            others = {name: w for name, w in self.masters.items() if name not in hidden}
+            self._adam = _beside_muon(others, config, model.config.hidden_size)
+        else:
+            self._adam = _alone(self.masters, config)
+        self._mean = {name: torch.zeros_like(self.masters[name]) for name in self._adam}
+        self._square = {name: torch.zeros_like(self.masters[name]) for name in self._adam}
 
     @torch.no_grad()
-    def step(self, number: int, factor: float) -> None:
-        """Apply the gradients of step `number` (from 0) at `factor` times the peak rates, and forget them."""
-        for shape in self._pieces:
-            self._muon(shape, self.config.muon_lr * factor)
-        for name in self._others:
-            peak = self._embedding_lr if self.masters[name].ndim == 2 else self.config.norm_lr
-            self._adam(name, number, peak * factor)
-        for name, p in self._parameters.items():
-            if p.dtype != torch.float32:
-                p.copy_(self.masters[name])
+    def step(self, factor: float) -> float:
+        """Apply the gradients at `factor` times the peak rates, and forget them; returns their norm over all weights.
+
+        Where the norm is no number, weights and state stay as they are.
+        """
+        gradients = {name: p.grad for name, p in self._parameters.items() if p.grad is not None}
+        norm = _norm(gradients.values())
+        if math.isfinite(norm):
+            if self.config.clip_norm is not None and norm > self.config.clip_norm:
+                for gradient in gradients.values():
+                    gradient.mul_(self.config.clip_norm / norm)
+            self._update(gradients, factor)
+        for p in self._parameters.values():
             p.grad = None
+        return norm
 
-    def _muon(self, shape: tuple[int, int], lr: float) -> None:
-        rows, columns = shape
-        grads = [self._parameters[name].grad[at : at + rows] for name, at in self._pieces[shape]]  # type: ignore[index]
-        grad, momentum = torch.stack(grads).float(), self._momentum[shape]
-        momentum.lerp_(grad, 1 - self.config.muon_momentum)
-        update = grad.lerp_(momentum, self.config.muon_momentum)  # Nesterov
-        fast = torch.bfloat16 if update.is_cuda else self._parameters[self._pieces[shape][0][0]].dtype
-        update = orthogonalize(update.to(fast)).float()  # the iteration forgives rounding
-        scale = max(1.0, rows / columns) ** 0.5  # the same change of the output for every shape
-        for (name, at), piece in zip(self._pieces[shape], update, strict=True):
-            master = self.masters[name][at : at + rows]
-            master.mul_(1 - lr * self.config.weight_decay).sub_(piece, alpha=lr * scale)
+    def _update(self, gradients: Mapping[str, torch.Tensor], factor: float) -> None:
+        for muon in self.muon:
+            fast = torch.bfloat16 if muon.momentum_NRC.is_cuda else self._parameters[muon.places[0][0]].dtype
+            muon.step(gradients, self.masters, self.config.muon_lr * factor, fast)
+        for name, how in self._adam.items():
+            self._adamw(name, how, gradients[name].float(), factor)
+        self.updates += 1
+        self._refresh()
 
-    def _adam(self, name: str, number: int, lr: float) -> None:
-        grad = self._parameters[name].grad.float()  # type: ignore[union-attr]
-        first, second = self.config.betas
+    def _adamw(self, name: str, how: AdamW, grad: torch.Tensor, factor: float) -> None:
+        (first, second), lr = how.betas, how.lr * factor
         mean, square = self._mean[name].lerp_(grad, 1 - first), self._square[name]
         square.mul_(second).addcmul_(grad, grad, value=1 - second)
-        root = (square / (1 - second ** (number + 1))).sqrt_().add_(EPS)
-        self.masters[name].addcdiv_(mean, root, value=-lr / (1 - first ** (number + 1)))
+        root = (square / (1 - second ** (self.updates + 1))).sqrt_().add_(how.eps)
+        if how.weight_decay:
+            self.masters[name].mul_(1 - lr * how.weight_decay)
+        self.masters[name].addcdiv_(mean, root, value=-lr / (1 - first ** (self.updates + 1)))
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Every tensor that the next steps depend on, by name: master weights included."""
+        """Every tensor that the next steps depend on, by name: master weights included. They are live, not copies."""
         state = {f"weight.{name}": tensor for name, tensor in self.masters.items()}
-        state |= {f"momentum.{r}x{c}": tensor for (r, c), tensor in self._momentum.items()}
+        state |= {f"momentum.{m.shape[0]}x{m.shape[1]}": m.momentum_NRC for m in self.muon}
         state |= {f"mean.{name}": tensor for name, tensor in self._mean.items()}
         return state | {f"square.{name}": tensor for name, tensor in self._square.items()}
 
     @torch.no_grad()
-    def load(self, state: dict[str, torch.Tensor]) -> None:
-        """Take over what `state` returned; the model's weights follow."""
+    def restart(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Begin anew from these weights: no step has been taken."""
         for name, tensor in self.state().items():
-            tensor.copy_(state[name])
+            tensor.copy_(weights[name.removeprefix("weight.")]) if name.startswith("weight.") else tensor.zero_()
+        self.resume(0)
+
+    @torch.no_grad()
+    def resume(self, updates: int) -> None:
+        """Go on from the tensors that have been written into `state`, after so many updates."""
+        self.updates = updates
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """The model's weights follow the masters; in float32 they are the same tensors."""
         for name, p in self._parameters.items():
-            p.copy_(self.masters[name])
+            if p.dtype != torch.float32:
+                p.copy_(self.masters[name])
 
 
-def _rows_of_pieces(name: str, rows: int, config: ModelConfig) -> tuple[int, ...]:
-    """How many rows each of the matrices that are fused into one parameter has."""
-    if "qkv_proj" in name:
-        keys = config.num_key_value_heads * config.head_dim
-        return rows - 2 * keys, keys, keys
-    if "query_key_value" in name:  # of each group of heads its queries, its key, its value
-        groups, channels = config.num_key_value_heads, config.head_dim
-        return (rows // groups - 2 * channels, channels, channels) * groups
-    return (rows // 2, rows // 2) if "gate_up_proj" in name else (rows,)
+def _is_hidden_matrix(name: str, weight: torch.Tensor) -> bool:
+    return weight.ndim == 2 and "embed_tokens" not in name and "lm_head" not in name
+
+
+def _beside_muon(weights: Mapping[str, torch.Tensor], config: OptimizerConfig, width: int) -> dict[str, AdamW]:
+    """Embedding, head, norms and biases."""
+    # A logit is a sum over the width, so the same step of embedding or head moves it the more, the wider the model
+    # (Yang et al. 2022, "Tensor Programs V"; docs/LOG.md has what happens without).
+    embedding_lr = config.embedding_lr * min(1.0, EMBEDDING_WIDTH / width)
+    return {
+        name: AdamW(embedding_lr if weight.ndim == 2 else config.norm_lr, config.betas, EPS, 0.0)
+        for name, weight in weights.items()
+    }
+
+
+def _alone(weights: Mapping[str, torch.Tensor], config: OptimizerConfig) -> dict[str, AdamW]:
+    """All weights at one learning rate; which of them decay is for the config to say."""
+    adamw = config.adamw
+    decays = {
+        name: adamw.decays == "all"
+        or (weight.ndim == 2 if adamw.decays == "matrices" else _is_hidden_matrix(name, weight))
+        for name, weight in weights.items()
+    }
+    return {
+        name: AdamW(adamw.lr, adamw.betas, adamw.eps, adamw.weight_decay if decays[name] else 0.0) for name in weights
+    }
+
+
+def _norm(gradients: Iterable[torch.Tensor]) -> float:
+    """Length of all gradients together, summed in float32."""
+    return torch.stack([torch.linalg.vector_norm(g, dtype=torch.float32) for g in gradients]).norm().item()

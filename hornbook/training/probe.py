@@ -17,8 +17,9 @@ from hornbook.core.documents import atomic_write
 from hornbook.core.engine import workers
 from hornbook.model.decoder import Decoder
 from hornbook.training.config import OptimizerConfig, ProbeConfig
+from hornbook.training.gradients import gradient_function
+from hornbook.training.machine import Choices, machine
 from hornbook.training.optimizer import Optimizer
-from hornbook.training.trainer import Choices, loss_function, machine
 
 BFLOAT16_GAIN = 1.2  # float32 is the safer choice, so bfloat16 must be clearly faster
 # Share of the time that compiling is expected to save. Where it would not repay, it is not even tried. In float32
@@ -32,7 +33,7 @@ State = dict[str, Any]
 
 def probe_step(inputs: dict[str, Path], out: Path, config: ProbeConfig) -> dict[str, Any]:
     """Write choices.json: threads, compile, dtype, device. The counters hold what was measured and why."""
-    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = config.device or _best_device()
     threads = config.threads or workers()
     reasons: State = {}
     with machine(Choices(threads, False, "float32", device)):
@@ -45,6 +46,12 @@ def probe_step(inputs: dict[str, Path], out: Path, config: ProbeConfig) -> dict[
     how = "compiled" if compiled else "eager"
     print(f"  training: {dtype}, {how}, {threads} threads, {device}", file=sys.stderr)
     return {"choices": choices.__dict__, **reasons}
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _choose_dtype(device: str, reasons: State) -> str:
@@ -90,14 +97,19 @@ def _step_seconds(config: ProbeConfig, choices: Choices) -> tuple[float, float]:
     model.to(choices.device)
     optimizer = Optimizer(model, OptimizerConfig())
     model.to(getattr(torch, choices.dtype))
-    loss = loss_function(model, choices)
+    gradients = gradient_function(
+        model,
+        choices,
+        micro_rows=max(1, (config.micro_batch_tokens or config.batch_tokens) // config.context),
+        activation_checkpointing=config.activation_checkpointing,
+    )
     rows = max(1, config.batch_tokens // config.context)
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(config.vocab_size, (rows, config.context + 1), generator=generator).to(choices.device)
+    ids = torch.randint(config.vocab_size, (rows, config.context + 1), generator=generator)
 
     def step() -> None:
-        loss(ids).backward()
-        optimizer.step(0, 0.1)
+        gradients(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+        optimizer.step(0.1)
 
     first = _seconds(step, choices.device)
     step()
@@ -107,6 +119,6 @@ def _step_seconds(config: ProbeConfig, choices: Choices) -> tuple[float, float]:
 def _seconds(work: Any, device: str) -> float:
     started = time.perf_counter()
     work()
-    if device == "cuda":
-        torch.cuda.synchronize()
+    if device != "cpu":
+        torch.accelerator.synchronize()
     return time.perf_counter() - started

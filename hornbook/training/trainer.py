@@ -1,90 +1,89 @@
 """The training loop: the token stores of one arm become one finished model per budget.
 
 The work is a list of segments (see `schedule`). Every segment starts from a state on disk and leaves a result
-there: a piece of the trunk its last state, a decay a Hugging Face folder. In between, a running checkpoint is
-written every few seconds. So a killed run goes on where it was, and ends with the same bits.
+there: a piece of the trunk its last state, a branch a Hugging Face folder. In between, a checkpoint is written every
+few seconds. So a killed run goes on where it was, and ends with the same bits.
 
-Shapes in names: B rows, T positions, D width.
+Shapes in names: B rows, T positions.
 """
 
 import json
 import math
-import os
-import shutil
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from tokenizers import Tokenizer
 
 from hornbook.core.documents import atomic_write
-from hornbook.core.errors import HornbookError
+from hornbook.core.errors import HornbookError, Terminated
 from hornbook.core.progress import Progress
 from hornbook.core.step import step_name
 from hornbook.model import huggingface
+from hornbook.model.build import build
+from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
-from hornbook.model.document_mask import document_numbers
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.generate import load_tokenizer, start_id
 from hornbook.tokenization.train import END_OF_TEXT
 from hornbook.training.batches import DataOrder
+from hornbook.training.checkpoint import About, Checkpoints
 from hornbook.training.config import ModelShape, TrainConfig
-from hornbook.training.config_data import DataConfig
-from hornbook.training.loss import linear_cross_entropy
+from hornbook.training.gradients import gradient_function
+from hornbook.training.machine import Choices, machine, random_state, read_choices, set_random_state
+from hornbook.training.memory import advice, free_bytes
+from hornbook.training.model_folder import describe_model, write_model
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.rows import PADDING
 from hornbook.training.schedule import TRUNK, Segment, learning_rate_factor, plan_segments
+from hornbook.training.termination import termination
 
 CURVE_LINES = 4000  # at most about so many in curve.jsonl
-_RUNNING = "running.safetensors"
+Measure = Callable[[Decoder], float]
 
 
-@dataclass(frozen=True)
-class Choices:
-    """What the probe decided for this machine; the same for all arms of a run."""
-
-    threads: int
-    compile: bool
-    dtype: str  # float32 | bfloat16
-    device: str  # cpu | cuda
-
-
-def read_choices(probe: Path) -> Choices:
-    """What the probe wrote."""
-    return Choices(**json.loads((probe / "choices.json").read_text()))
-
-
-def train_arm_step(inputs: dict[str, Path], out: Path, config: TrainConfig) -> dict[str, Any]:
+def train_arm_step(
+    inputs: dict[str, Path], out: Path, config: TrainConfig, measure: Measure | None = None
+) -> dict[str, Any]:
     """Train one arm from the stores in `inputs["tokens"]`; resumes from what an interrupted run left in `out`.
 
     With `config.finetune` it goes on from the models in `inputs["start"]`; a curriculum needs `inputs["scores"]`.
+    `measure` is taken of the model at every checkpoint; `checkpoints.keep_best` keeps those where it is smallest.
 
     Writes `<budget>/` (a Hugging Face folder with the files of `inputs["tokenizer"]`) for every budget, and
     `curve.jsonl` (branch, step, tokens, loss in nats per token, lr as a share of its peak, seconds). Raises
-    HornbookError when a source is empty, the loss is no longer finite, or a checkpoint is of other data.
+    HornbookError when a source is empty, too many losses are no numbers, memory does not suffice, another process is
+    at work in `out`, or a checkpoint is damaged or of other data or settings; Terminated after a SIGTERM.
     """
     choices = read_choices(inputs["probe"])
+    if config.checkpoints.keep_best and measure is None:
+        raise HornbookError("keep_best needs a measure.", "Set checkpoints.keep_best to 0, or pass a measure in.")
     order = DataOrder(inputs["tokens"], config, inputs.get("scores"))
     segments = plan_segments(config)
     total = sum(segment.last - segment.first for segment in segments) * config.batch_tokens
-    with machine(choices):
-        model = build_model(config.model, load_tokenizer(inputs["tokenizer"]), config.seed, choices)
-        run = _Run(out, config, order, model, choices, inputs["tokenizer"], inputs.get("start"))
-        with Progress(f"train {step_name(out).removeprefix('training.')}", total, "tokens") as bar:
-            for segment in segments:
-                # A piece of the trunk serves the decays after it.
-                decays = [s for s in segments if s.is_decay and s.last >= segment.last]
-                if run.is_finished(segment) or all(run.is_finished(decay) for decay in decays):
-                    bar.advance((segment.last - segment.first) * config.batch_tokens)
-                else:
-                    run.train(segment, bar)
-    for state in out.glob("*.safetensors"):
-        state.unlink()  # only a resume needs them
+    label = f"train {step_name(out).removeprefix('training.')}"
+    shape = model_config(config.model, load_tokenizer(inputs["tokenizer"]))
+    with (
+        machine(choices),
+        Checkpoints(out / "checkpoints", config.checkpoints) as checkpoints,
+        advice(shape, config, choices, free_bytes(choices.device)),
+        termination() as asked_to_end,
+        Progress(label, total, "tokens") as bar,
+    ):
+        model = build(shape).init_weights(config.seed).to(choices.device)
+        run = _Run(out, config, order, model, choices, checkpoints, inputs, measure)
+        for segment in segments:
+            # A piece of the trunk serves the decays after it.
+            decays = [s for s in segments if s.is_decay and s.last >= segment.last]
+            if run.is_finished(segment) or all(run.is_finished(decay) for decay in decays):
+                bar.advance((segment.last - segment.first) * config.batch_tokens)
+            else:
+                run.train(segment, bar, asked_to_end.is_set)
+        checkpoints.remove()
 
     read = order.tokens_read(segments[-1], segments[-1].last)
     return {
@@ -92,64 +91,19 @@ def train_arm_step(inputs: dict[str, Path], out: Path, config: TrainConfig) -> d
         "epochs": {name: round(n / order.sources[name].tokens, 3) for name, n in read.items()},
         **order.packing(segments[-1], segments[-1].last),
         "tokens": total,
+        "skipped_steps": run.skipped,
         "tokens_per_second": round(total / max(run.seconds, 1e-9), 1),
         "parameters": model.num_parameters(),
         "data_order": order.fingerprint(),
     }
 
 
-def build_model(shape: ModelShape, tokenizer: Tokenizer, seed: int, choices: Choices) -> Decoder:
-    """A fresh decoder for the tokenizer's vocabulary, with weights from the seed, as the choices say."""
+def model_config(shape: ModelShape, tokenizer: Tokenizer) -> ModelConfig:
+    """The shape of the recipe with the vocabulary of the tokenizer."""
     end = tokenizer.token_to_id(END_OF_TEXT)
     if end is None:
         raise HornbookError(f"The tokenizer has no token {END_OF_TEXT}.", "Train it with Hornbook.")
-    config = shape.of(tokenizer.get_vocab_size(), bos_token_id=end, eos_token_id=end)
-    return Decoder(config).init_weights(seed).to(choices.device)
-
-
-def loss_function(
-    model: Decoder, choices: Choices, data: DataConfig | None = None
-) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Token ids [B, T + 1] -> mean loss in nats, by the model as the choices say: compiled or not."""
-    data, bos = data or DataConfig(), model.config.bos_token_id or 0
-    padded = data.packing != "lossless"
-    # The loss goes piece by piece through the cache; compiled as a whole, the pieces would be put together again.
-    hidden = torch.compile(model.hidden, dynamic=False) if choices.compile else model.hidden
-
-    def loss(ids_BT: torch.Tensor) -> torch.Tensor:
-        inputs_BT = ids_BT[:, :-1].contiguous()
-        if padded:
-            inputs_BT.masked_fill_(inputs_BT == PADDING, bos)
-        documents_BT = document_numbers(inputs_BT, bos) if data.document_masks else None
-        h_BTD = hidden(inputs_BT, documents_BT=documents_BT)
-        return linear_cross_entropy(
-            h_BTD.flatten(0, 1),
-            model.head_weight,
-            ids_BT[:, 1:].flatten(),
-            choices.compile,
-            model.head_bias,
-            padded,
-        )
-
-    return loss
-
-
-@contextmanager
-def machine(choices: Choices) -> Iterator[None]:
-    """Run a block with a fixed number of threads and deterministic kernels, then restore both settings."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    if choices.device == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be deterministic
-    torch.set_num_threads(choices.threads)
-    torch.use_deterministic_algorithms(True, warn_only=choices.device == "cuda")
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+    return shape.of(tokenizer.get_vocab_size(), bos_token_id=end, eos_token_id=end)
 
 
 class _Run:
@@ -162,17 +116,29 @@ class _Run:
         order: DataOrder,
         model: Decoder,
         choices: Choices,
-        tokenizer: Path,
-        start: Path | None,
+        checkpoints: Checkpoints,
+        inputs: dict[str, Path],
+        measure: Measure | None,
     ) -> None:
-        self.out, self.config, self.order, self.model, self.tokenizer = out, config, order, model, tokenizer
-        self.start = start
-        self.device = torch.device(choices.device)
+        self.out, self.config, self.order, self.model, self.measure = out, config, order, model, measure
+        self.checkpoints, self.choices = checkpoints, choices
+        self.tokenizer, self.start = inputs["tokenizer"], inputs.get("start")
         self.optimizer = Optimizer(model, config.optimizer)
-        self.initial = {name: tensor.clone() for name, tensor in self.optimizer.state().items()}
         model.to(getattr(torch, choices.dtype))  # the optimiser keeps the float32 masters
-        self.loss = loss_function(model, choices, config.data)
-        self.identity = json.dumps([order.fingerprint(), asdict(choices), torch.__version__])
+        self.gradients = gradient_function(
+            model,
+            choices,
+            micro_rows=config.micro_rows,
+            activation_checkpointing=config.activation_checkpointing,
+            z_loss=config.z_loss,
+            document_masks=config.data.document_masks,
+        )
+        self.identity = {
+            "data": order.fingerprint(),
+            "settings": config.model_dump(mode="json", exclude={"checkpoints", "max_skipped_steps"}),
+            "machine": {**asdict(choices), "torch": torch.__version__},
+        }
+        describe_model(checkpoints.folder, model.config, self.tokenizer)
         path = out / "curve.jsonl"
         self.curve = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
@@ -181,105 +147,131 @@ class _Run:
         """Training time so far, that of interrupted runs included."""
         return self.curve[-1]["seconds"] if self.curve else 0.0
 
-    def is_finished(self, segment: Segment) -> bool:
-        return self._result(segment).exists()
+    @property
+    def skipped(self) -> int:
+        """Steps whose gradients were no numbers."""
+        return sum(line.get("skipped", False) for line in self.curve)
 
-    def train(self, segment: Segment, bar: Progress) -> None:
+    def is_finished(self, segment: Segment) -> bool:
+        if segment.is_decay:
+            return (self.out / segment.branch).exists()
+        return self.checkpoints.newest(TRUNK, segment.last, segment.last) is not None
+
+    def train(self, segment: Segment, bar: Progress, asked_to_end: Callable[[], bool]) -> None:
         """Run a segment from its start, or from where it was interrupted, and publish its result."""
         config, tokens = self.config, self.config.batch_tokens
         first = self._begin(segment)
         bar.advance((first - segment.first) * tokens)
-        every = max(1, segment.last * len(config.budgets) // CURVE_LINES)
+        log_every = max(1, segment.last * len(config.budgets) // CURVE_LINES)
         earlier, started = self.seconds, time.monotonic()
         saved = started
         for step in range(first, segment.last):
             factor = learning_rate_factor(step, segment, config)
-            loss = self.loss(torch.from_numpy(self.order.batch(segment, step)).to(self.device))
-            loss.backward()
-            self.optimizer.step(step, factor)
+            loss = self.gradients(*self._batch(segment, step))
+            norm = self.optimizer.step(factor)
+            skipped = not math.isfinite(norm)
             note, now = "", time.monotonic()
-            if step % every == 0 or step + 1 == segment.last:
-                self._log(segment, step, factor, loss.item(), earlier + now - started)
+            if skipped or step % log_every == 0 or step + 1 == segment.last:
+                self._log(segment, step, factor, None if skipped else loss, earlier + now - started)
                 rate = (step + 1 - first) * tokens / (now - started)
-                note = f"loss {self.curve[-1]['loss']:.2f}, {rate:,.0f} tok/s"
+                note = f"loss {loss:.2f}, {rate:,.0f} tok/s"
+            if skipped:
+                self._count_skipped(segment, step)
             bar.advance(tokens, note)
-            if now - saved >= config.checkpoint_seconds and step + 1 < segment.last:
-                self._save(self.out / _RUNNING, segment, step + 1)
+            if step + 1 == segment.last:
+                break
+            if asked_to_end():
+                self._save(segment, step + 1)
+                self.checkpoints.wait()
+                raise Terminated(
+                    f"Asked to end at step {step + 1} of {segment.last} of {self._title(segment)}; its state is saved.",
+                    "Run the same command again to go on.",
+                )
+            if self._is_due(step + 1, now - saved):
+                self._save(segment, step + 1)
                 saved = now
         self._publish(segment)
 
-    def _log(self, segment: Segment, step: int, factor: float, loss: float, seconds: float) -> None:
-        if not math.isfinite(loss):
+    def _is_due(self, step: int, seconds: float) -> bool:
+        every = self.config.checkpoints
+        return seconds >= every.every_seconds if every.every_steps is None else step % every.every_steps == 0
+
+    def _batch(self, segment: Segment, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids and targets of a step, both [B, T]; there is no target where a row is padded."""
+        read = self.order.batch(segment, step)
+        ids = np.where(read == PADDING, start_id(self.model.config), read)
+        if not 0 <= ids.min() <= ids.max() < self.model.config.vocab_size:
             raise HornbookError(
-                f"The loss became {loss} at step {step} of branch {segment.branch}.",
-                "Lower the learning rates of the optimizer, or lengthen warmup_tokens.",
+                f"The tokens of step {step} are not all in the vocabulary: a token store is damaged.",
+                "Delete the steps tokenization.* of the run and run it again.",
             )
+        return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (ids[:, :-1], read[:, 1:]))  # type: ignore[return-value]
+
+    def _log(self, segment: Segment, step: int, factor: float, loss: float | None, seconds: float) -> None:
         line = {
             "branch": TRUNK if segment.branch == TRUNK else int(segment.branch),
             "step": step,
             "tokens": (step + 1) * self.config.batch_tokens,
-            "loss": round(loss, 5),
+            "loss": None if loss is None else round(loss, 5),
             "lr": round(factor, 6),
             "seconds": round(seconds, 3),
         }
-        self.curve.append(line)
+        self.curve.append(line if loss is not None else {**line, "skipped": True})
 
-    def _result(self, segment: Segment) -> Path:
-        """What vouches for a finished segment."""
-        return self.out / (segment.branch if segment.is_decay else f"trunk-{segment.last}.safetensors")
+    def _count_skipped(self, segment: Segment, step: int) -> None:
+        """One bad batch is no reason to lose a run; many of them are one to stop it."""
+        print(f"  step {step} of {self._title(segment)} skipped: its gradients are no numbers", file=sys.stderr)
+        if self.skipped > self.config.max_skipped_steps:
+            self._write_curve()
+            raise HornbookError(
+                f"The gradients of {self.skipped} steps were no numbers, the last at step {step} of "
+                f"{self._title(segment)}; max_skipped_steps is {self.config.max_skipped_steps}.",
+                "Lower the learning rates of the optimizer, lengthen warmup_tokens, or set optimizer.clip_norm to 1.",
+            )
+
+    def _title(self, segment: Segment) -> str:
+        return f"branch {segment.branch}" if segment.is_decay else "the trunk"
 
     def _begin(self, segment: Segment) -> int:
         """Bring weights and optimiser to where the segment starts or was interrupted; the next step."""
-        running = self.out / _RUNNING
-        state, first = self.initial, segment.first
-        if running.exists() and (found := self._load(running)) and found[0] == asdict(segment):
-            _, first, state = found
-        elif self.start:
-            weights = huggingface.load(self.start / segment.branch).state_dict()
-            state = self.initial | {f"weight.{name}": weights[name] for name in self.optimizer.masters}
-        elif first > 0:
-            state = self._load(self.out / f"trunk-{first}.safetensors")[2]
-        self.optimizer.load(state)
+        found = self.checkpoints.newest(segment.branch, segment.first, segment.last)
+        if found is None and segment.first > 0:
+            found = self.checkpoints.newest(TRUNK, segment.first, segment.first)
+            assert found, "the piece of the trunk before it was run first"
+        if found is not None:
+            random = random_state(self.choices.device)
+            self.checkpoints.load(found, self.identity, self.optimizer.state() | random)
+            self.optimizer.resume(found.updates)
+            set_random_state(random)
+        else:
+            self.optimizer.restart(self._fresh_weights(segment))
+        first = found.step if found else 0
         branch = TRUNK if segment.branch == TRUNK else int(segment.branch)
         self.curve = [line for line in self.curve if line["branch"] != branch or line["step"] < first]
         return first
 
-    def _load(self, path: Path) -> tuple[dict[str, Any], int, dict[str, torch.Tensor]]:
-        """Segment, next step and state of a checkpoint."""
-        try:
-            with safe_open(path, "pt") as file:
-                about = file.metadata()
-                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise HornbookError(
-                f"The checkpoint {path} is damaged ({error}).", "Delete its folder and run again."
-            ) from error
-        if about["identity"] != self.identity:
-            raise HornbookError(
-                f"The checkpoint {path} is of a run on other data, other settings or another machine.",
-                "Delete its folder and run again.",
-            )
-        return json.loads(about["segment"]), int(about["step"]), state
+    def _fresh_weights(self, segment: Segment) -> dict[str, torch.Tensor]:
+        """Where a training from step 0 starts: from the seed, or from the model of another arm."""
+        if self.start:
+            return huggingface.load(self.start / segment.branch).state_dict()
+        return build(self.model.config).init_weights(self.config.seed).state_dict()
 
-    def _save(self, path: Path, segment: Segment, step: int) -> None:
-        """Write a state that `_load` takes; the curve first, so that it is never behind."""
+    def _save(self, segment: Segment, step: int, milestone: bool = False) -> None:
+        """Write a checkpoint that `_begin` takes; the curve first, so that it is never behind."""
+        self._write_curve()
+        measured = None
+        if self.measure and not milestone:
+            with torch.no_grad():
+                measured = self.measure(self.model)
+        about = About(segment.branch, step, self.optimizer.updates, self.identity, milestone, measured)
+        self.checkpoints.save(self.optimizer.state() | random_state(self.choices.device), about)
+
+    def _write_curve(self) -> None:
         atomic_write(self.out / "curve.jsonl", "".join(json.dumps(line) + "\n" for line in self.curve))
-        about = {"identity": self.identity, "segment": json.dumps(asdict(segment)), "step": str(step)}
-        state = {name: tensor.cpu().contiguous() for name, tensor in self.optimizer.state().items()}
-        atomic_write(path, save(state, about))
 
     def _publish(self, segment: Segment) -> None:
-        result = self._result(segment)
-        if not segment.is_decay:
-            self._save(result, segment, segment.last)
-            return
-        atomic_write(self.out / "curve.jsonl", "".join(json.dumps(line) + "\n" for line in self.curve))
-        temporary = self.out / f".{segment.branch}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        finished = Decoder(self.model.config)
-        finished.load_state_dict(self.optimizer.masters)
-        huggingface.save(finished, temporary)
-        for file in sorted(self.tokenizer.iterdir()):
-            if file.is_file() and file.name != "manifest.json":
-                shutil.copyfile(file, temporary / file.name)
-        os.replace(temporary, result)
+        if segment.is_decay:
+            self._write_curve()
+            write_model(self.out / segment.branch, self.model.config, self.optimizer.masters, self.tokenizer)
+        else:
+            self._save(segment, segment.last, milestone=True)

@@ -17,6 +17,7 @@ COMPILER = pytest.param(True, marks=pytest.mark.skipif(shutil.which("g++") is No
 @pytest.mark.parametrize("biased", [False, True])
 def test_the_loss_in_pieces_equals_cross_entropy_and_its_gradients(monkeypatch, dtype, compiled, biased):
     monkeypatch.setattr(loss_module, "CPU_CHUNK_BYTES", 4 * 300 * 16)  # pieces of 16, the last one shorter
+    monkeypatch.setattr(loss_module, "MIN_CHUNK", 16)
     generator = torch.Generator().manual_seed(0)
     h = torch.randn(50, 32, generator=generator).to(dtype).requires_grad_()
     weight = torch.randn(300, 32, generator=generator).to(dtype).requires_grad_()
@@ -36,3 +37,25 @@ def test_the_loss_in_pieces_equals_cross_entropy_and_its_gradients(monkeypatch, 
 def test_a_hopeless_token_has_a_finite_loss():
     h, weight = torch.tensor([[100.0]]), torch.tensor([[1.0], [-5.0]])
     assert torch.isfinite(linear_cross_entropy(h, weight, torch.tensor([1])))
+
+
+@pytest.mark.parametrize("compiled", [False, COMPILER])
+def test_targets_that_are_ignored_count_nothing_and_have_no_gradient(monkeypatch, compiled):
+    monkeypatch.setattr(loss_module, "CPU_CHUNK_BYTES", 4 * 300 * 16)
+    monkeypatch.setattr(loss_module, "MIN_CHUNK", 16)
+    generator = torch.Generator().manual_seed(0)
+    h = torch.randn(50, 32, generator=generator).requires_grad_()
+    weight = torch.randn(300, 32, generator=generator).requires_grad_()
+    target = torch.randint(300, (50,), generator=generator)
+    target[::3] = loss_module.IGNORED
+    logits = F.linear(h, weight)
+    z = (torch.logsumexp(logits, -1) ** 2)[target >= 0].mean()
+    expected = F.cross_entropy(logits, target, ignore_index=loss_module.IGNORED)
+    wanted = torch.autograd.grad(expected + 1e-2 * z, [h, weight])
+    counted = int((target >= 0).sum())
+    loss = linear_cross_entropy(h, weight, target, compiled, z_loss=1e-2, divisor=counted, masked=True)
+    found = torch.autograd.grad(loss, [h, weight])
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert (found[0][::3] == 0).all()
+    for a, b in zip(found, wanted, strict=True):
+        assert ((a - b).norm() / b.norm()).item() < 1e-5

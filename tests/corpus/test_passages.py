@@ -15,7 +15,7 @@ from hornbook.core.documents import DOCUMENTS, document_id, read_table, text_has
 from hornbook.corpus import passages_step
 from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.corpus.config import PassageConfig
-from hornbook.corpus.layout import layout_of_code
+from hornbook.corpus.layout import layout_of_python
 from hornbook.corpus.passages import cut
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
@@ -98,7 +98,7 @@ def test_cuts_lie_between_top_level_statements_of_real_files():
         for node in tree.body:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             inside.update(range(first + 1, node.end_lineno + 1))
-        layout = layout_of_code(text)
+        layout = layout_of_python(text)
         starts = {number + 1 for number, cost in enumerate(layout.costs) if cost == 0}
         wrong += bool(starts & inside)
         checked += 1
@@ -141,7 +141,7 @@ else:
 
 
 def test_comments_decorators_strings_brackets_and_clauses_stay_with_their_statement():
-    layout = layout_of_code(MODULE)
+    layout = layout_of_python(MODULE)
     starts = [MODULE[s:].split("\n", 1)[0] for s, cost in zip(layout.starts, layout.costs, strict=True) if cost == 0]
     assert starts == ['"""A module."""', "import os", "# About first.", "# A section."]
 

@@ -87,8 +87,10 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
         text = _ESCAPE_OR_CONTROL.sub("", text)
         repaired.append("control characters")
     if len(text) > OVERLONG_LINE and any(len(line) > OVERLONG_LINE for line in text.split("\n")):
-        text = "\n".join(_shorter(line) for line in text.split("\n"))
-        repaired.append("overlong line")
+        shorter = "\n".join(_shorter(line) for line in text.split("\n"))
+        if len(shorter) < len(text):
+            text = shorter
+            repaired.append("overlong line")
     return text, tuple(repaired)
 
 

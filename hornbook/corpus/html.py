@@ -40,7 +40,7 @@ def page_of(source: str, main_content: bool = True) -> Page:
     except ImportError as error:
         raise HornbookError("HTML is read by resiliparse, which is not here.", "pip install 'hornbook[web]'") from error
     tree = HTMLTree.parse(source)
-    if _may_be_deep(source) and _is_deep(tree):
+    if tree.body and _may_be_deep(source) and _is_deep(tree):
         raise Unusable("nested too deeply")
     marked = extract_plain_text(tree, preserve_formatting="minimal_html", main_content=main_content, alt_texts=False)
     text = _markdown(marked)
@@ -101,7 +101,7 @@ def _is_deep(tree: Any) -> bool:
             raise Deep
 
     try:
-        traverse_dom(tree.document, look, elements_only=True)
+        traverse_dom(tree.body, look, elements_only=True)
     except Deep:
         return True
     return False

@@ -142,7 +142,7 @@ _INTERPRETERS = {
     "Julia": "julia",
     "Racket": "racket",
 }
-_SHEBANG = re.compile(r"#!\s*\S*?([A-Za-z]+)[\d.]*(?:\s+(?:-\S+\s+)*([A-Za-z]+))?")
+_SHEBANG = re.compile(r"#!\s*(?:\S*/)?([A-Za-z]+)\S*(?:\s+(?:-\S+\s+)*([A-Za-z]+))?")
 # Of languages that share a suffix, what shows one of them; the last entry needs no proof.
 _TELLING: dict[str, tuple[tuple[str, str], ...]] = {
     "h": (

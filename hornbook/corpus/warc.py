@@ -10,10 +10,11 @@ from hornbook.corpus.config import Warc
 from hornbook.corpus.decoding import Unusable, decode
 from hornbook.corpus.html import Page, language_of_text, page_of
 from hornbook.corpus.listing import File, Listing, Record, Skipped
-from hornbook.corpus.places import find, is_remote, open_bytes
+from hornbook.corpus.places import find, open_stream
 from hornbook.corpus.records import no_reader, source_name
 
 WARC_SUFFIXES = (".warc", ".warc.gz", ".warc.zst", ".wet", ".wet.gz", ".wet.zst")
+_BLOCK = 1 << 15  # bytes; so much is lost before the place where a file breaks off
 _HTML = ("text/html", "application/xhtml+xml")
 
 
@@ -49,9 +50,9 @@ def read_warc(file: File, main_content: bool, limit: int) -> Iterator[Record | S
 
     kinds = WarcRecordType.response | WarcRecordType.conversion | WarcRecordType.resource
     number = 0
-    with open_bytes(file.path) if is_remote(file.path) else open(file.path, "rb") as stream:
+    with open_stream(file.path) as stream:
         try:
-            for record in ArchiveIterator(stream, record_types=kinds, auto_decode="all"):
+            for record in ArchiveIterator(_Blocks(stream), record_types=kinds, auto_decode="all"):
                 number += 1
                 origin = f"{file.origin}:{number}"
                 try:
@@ -61,6 +62,21 @@ def read_warc(file: File, main_content: bool, limit: int) -> Iterator[Record | S
                     yield Skipped(f"{origin} {url}".strip(), error.reason)
         except (OSError, ValueError, EOFError):
             yield Skipped(f"{file.origin}:{number + 1}", "file damaged or cut off")
+
+
+class _Blocks:
+    """A stream in small blocks. Arrow decompresses, because it tells where a file breaks off, and fastwarc does not."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.position = stream, 0
+
+    def read(self, size: int = -1) -> bytes:
+        block: bytes = self.stream.read(min(size, _BLOCK) if size >= 0 else _BLOCK)
+        self.position += len(block)
+        return block
+
+    def tell(self) -> int:
+        return self.position
 
 
 def _read(record: Any, origin: str, main_content: bool, limit: int) -> Record:
@@ -74,6 +90,8 @@ def _read(record: Any, origin: str, main_content: bool, limit: int) -> Record:
     data = record.reader.read(limit + 1)
     if len(data) > limit:
         raise Unusable("too large")
+    if len(data) < record.content_length and not (record.is_http and _packed(record.http_headers)):
+        raise Unusable("file damaged or cut off")
     if content_type.startswith("text/plain"):
         text, repaired = decode(data)
         page = Page(text, {"language": language} if (language := language_of_text(text)) else {})
@@ -82,6 +100,11 @@ def _read(record: Any, origin: str, main_content: bool, limit: int) -> Record:
         page = page_of(text, main_content)
     meta = {name: value for name, value in meta.items() if value} | page.meta
     return Record(origin, page.text, "text", meta, page.license, repaired)
+
+
+def _packed(headers: Any) -> bool:
+    """Whether a body was sent in chunks or compressed, so that its length says nothing."""
+    return "Transfer-Encoding" in headers or "Content-Encoding" in headers
 
 
 def _decode(data: bytes, charset: str | None) -> tuple[str, tuple[str, ...]]:

@@ -3,6 +3,8 @@
 import html
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ _HEADING = re.compile(r"<h([1-6])>\s*(.*?)\s*</h\1>", re.DOTALL)
 _ITEM = re.compile(r"<li>\s*")
 _OTHER_TAG = re.compile(r"</?(?:p|ul|ol|li|br|h[1-6])>")
 _BLANK_LINES = re.compile(r"\n[ \t]*(?:\n[ \t]*)+\n")
+_MARKS = ["a.headerlink", "a.anchor", "a.mark", "a.hash-link"]  # links of headings to themselves
 _GUTTER = re.compile(r"[\s\d]*")  # line numbers beside a listing
 _LANGUAGE_RANK = 900  # of resiliparse; above it the language is a guess
 
@@ -32,17 +35,32 @@ class Page:
     license: str = ""
 
 
+@contextmanager
+def without_panics(reason: str) -> Iterator[None]:
+    """Code in Rust that gives up raises an exception that nothing catches; here it becomes Unusable."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ == "PanicException":
+            raise Unusable(reason) from error
+        raise
+
+
 def page_of(source: str, main_content: bool = True) -> Page:
-    """Read a page: main content only, or everything that is visible. Raises Unusable: `nested too deeply`."""
+    """Read a page: main content only, or everything that is visible. Raises Unusable: `nested too
+    deeply`, `not readable as HTML`."""
     try:
         from resiliparse.extract.html2text import extract_plain_text
         from resiliparse.parse.html import HTMLTree
     except ImportError as error:
         raise HornbookError("HTML is read by resiliparse, which is not here.", "pip install 'hornbook[web]'") from error
-    tree = HTMLTree.parse(source)
-    if tree.body and _may_be_deep(source) and _is_deep(tree):
-        raise Unusable("nested too deeply")
-    marked = extract_plain_text(tree, preserve_formatting="minimal_html", main_content=main_content, alt_texts=False)
+    with without_panics("not readable as HTML"):
+        tree = HTMLTree.parse(source)
+        if tree.body and _may_be_deep(source) and _is_deep(tree):
+            raise Unusable("nested too deeply")
+        marked = extract_plain_text(
+            tree, preserve_formatting="minimal_html", main_content=main_content, alt_texts=False
+        )
     text = _markdown(marked)
     meta = {"title": " ".join((tree.title or "").split()), "language": language_of_text(text)}
     document = tree.document
@@ -61,16 +79,17 @@ def language_of_text(text: str) -> str:
 
 def _markdown(marked: str) -> str:
     """Markdown for the few tags that are left, everything else in it being escaped."""
-    parts = _PRE.split(marked)
-    for place, part in enumerate(parts):
+    parts = []
+    for place, part in enumerate(_PRE.split(marked)):
         if place % 2:
-            code = html.unescape(part).strip("\n")
-            parts[place] = "" if _GUTTER.fullmatch(code) else f"\n\n{fence(code)}\n{code.rstrip()}\n{fence(code)}\n\n"
+            code = html.unescape(part).strip("\n").rstrip()
+            if not _GUTTER.fullmatch(code):
+                parts.append(f"{fence(code)}\n{code}\n{fence(code)}")
         else:
             part = _HEADING.sub(lambda match: f"\n{'#' * int(match[1])} {' '.join(match[2].split())}\n", part)
-            part = _OTHER_TAG.sub("", _ITEM.sub("- ", part))
-            parts[place] = _BLANK_LINES.sub("\n\n", html.unescape(part))
-    return "".join(parts).strip("\n") + "\n"
+            part = html.unescape(_OTHER_TAG.sub("", _ITEM.sub("- ", part)))
+            parts.append(_BLANK_LINES.sub("\n\n", part).strip("\n"))
+    return "\n\n".join(part for part in parts if part.strip()) + "\n"
 
 
 def _may_be_deep(source: str) -> bool:

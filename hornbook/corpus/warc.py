@@ -8,7 +8,7 @@ from typing import Any
 from hornbook.core.errors import HornbookError
 from hornbook.corpus.config import Warc
 from hornbook.corpus.decoding import Unusable, decode
-from hornbook.corpus.html import Page, language_of_text, page_of
+from hornbook.corpus.html import Page, language_of_text, page_of, without_panics
 from hornbook.corpus.listing import File, Listing, Record, Skipped
 from hornbook.corpus.places import find, open_stream
 from hornbook.corpus.records import no_reader, source_name
@@ -51,16 +51,18 @@ def read_warc(file: File, main_content: bool, limit: int) -> Iterator[Record | S
     kinds = WarcRecordType.response | WarcRecordType.conversion | WarcRecordType.resource
     number = 0
     with open_stream(file.path) as stream:
+        blocks: Any = _Blocks(stream)
         try:
-            for record in ArchiveIterator(_Blocks(stream), record_types=kinds, auto_decode="all"):
-                number += 1
-                origin = f"{file.origin}:{number}"
-                try:
-                    yield _read(record, origin, main_content, limit)
-                except Unusable as error:
-                    url = record.headers.get("WARC-Target-URI", "")
-                    yield Skipped(f"{origin} {url}".strip(), error.reason)
-        except (OSError, ValueError, EOFError):
+            with without_panics("file damaged or cut off"):
+                for record in ArchiveIterator(blocks, record_types=kinds, auto_decode="all"):
+                    number += 1
+                    origin = f"{file.origin}:{number}"
+                    try:
+                        yield _read(record, origin, main_content, limit)
+                    except Unusable as error:
+                        url = record.headers.get("WARC-Target-URI", "")
+                        yield Skipped(f"{origin} {url}".strip(), error.reason)
+        except (OSError, ValueError, EOFError, Unusable):
             yield Skipped(f"{file.origin}:{number + 1}", "file damaged or cut off")
 
 

@@ -111,8 +111,9 @@ def test_the_shard_size_changes_shards_but_no_document(folder, tmp_path):
     assert len(shards(tmp_path / "many")) > 3
 
 
-def test_python_sources_are_read_as_python_reads_them_whatever_other_readers_do(tmp_path):
+def test_python_sources_are_read_as_python_reads_them_whatever_other_readers_do(tmp_path, monkeypatch):
     """Ids and texts of these sources have not changed since the first release."""
+    monkeypatch.setenv("HORNBOOK_WORKERS", "1")
     config = sources({"distributions": ["jinja2"]}, {"builtin": "python-exercises"})
     rows, _ = read(config, tmp_path / "out")
     expected = []
@@ -253,3 +254,58 @@ def test_a_small_corpus_holds_out_one_file_and_one_file_alone_is_an_error(tmp_pa
     read(sources({"folder": str(folder)}), tmp_path / "single")
     with pytest.raises(HornbookError, match="one file"):
         hold_out_step({"documents": tmp_path / "single"}, tmp_path / "held", HoldOutConfig(share=0.001))
+
+
+NOTEBOOK = {
+    "nbformat": 4,
+    "metadata": {"language_info": {"name": "python"}},
+    "cells": [
+        {"cell_type": "markdown", "source": ["# Sums\n", "\n", "We add."]},
+        {"cell_type": "code", "source": "s = 0\nfor x in xs:\n    s += x", "outputs": [{"text": "OUTPUT"}]},
+        {"cell_type": "code", "source": []},
+        {"cell_type": "markdown", "source": "Done."},
+    ],
+}
+
+
+def test_notebooks_are_their_prose_and_their_code(tmp_path):
+    root = tmp_path / "course"
+    root.mkdir()
+    (root / "sums.ipynb").write_text(json.dumps(NOTEBOOK))
+    (root / "broken.ipynb").write_text('{"cells": [')
+    rows, counters = read(sources({"folder": str(root)}), tmp_path / "out")
+    assert [(row["origin"], row["kind"], row["text"]) for row in rows] == [
+        ("sums.ipynb", "text", "# Sums\n\nWe add.\n\n```python\ns = 0\nfor x in xs:\n    s += x\n```\n\nDone.\n")
+    ]
+    assert json.loads(rows[0]["meta"]) == {"format": "notebook", "language": "python"}
+    assert counters["sources"]["course"]["skipped"] == {"not a notebook": ["broken.ipynb"]}
+
+
+def test_code_of_any_language_is_read_or_only_what_is_asked_for(tmp_path):
+    root = tmp_path / "code"
+    root.mkdir()
+    for name, text in {
+        "main.rs": "fn main() {}\n",
+        "list.h": "namespace a {}\n",
+        "script": "#!/bin/sh\necho\n",
+        "Makefile": "all:\n\ttrue\n",
+        "LICENSE": "MIT\n",
+        "data.json": "{}\n",
+        "notes.md": "# Notes\n",
+        "texts.ts": '<?xml version="1.0"?><TS></TS>',
+    }.items():
+        (root / name).write_text(text)
+    rows, counters = read(sources({"folder": str(root)}), tmp_path / "all")
+    found = {row["origin"]: json.loads(row["meta"]).get("language") for row in rows}
+    assert found == {
+        "Makefile": "Makefile",
+        "list.h": "C++",
+        "main.rs": "Rust",
+        "notes.md": None,
+        "script": "Shell",
+    }
+    assert counters["dropped"] == {"not code": 1}
+    rows, counters = read(sources({"folder": str(root), "languages": ["rust", "C"]}), tmp_path / "some")
+    assert [row["origin"] for row in rows] == ["main.rs", "notes.md"] and counters["dropped"] == {"another language": 1}
+    with pytest.raises(ValidationError, match="no language is called Pyton; near are Python"):
+        sources({"folder": str(root), "languages": ["Pyton"]})

@@ -82,7 +82,7 @@ class Columns(Config):
     text: str | None = None
     id: str | None = None
     license: str | None = None
-    language: str | None = None  # of programming: the record is code; a natural one: it is text
+    language: str | None = None  # of programming: the record is code; or the name of the one language of all records
     path: str | None = None  # of a file of code, whose name tells the language
     url: str | None = None
     title: str | None = None

@@ -86,7 +86,7 @@ def clean(text: str) -> tuple[str, tuple[str, ...]]:
     if len(raw.translate(None, _CONTROLS)) < len(raw) or (b"\xc2" in raw and _LATER_CONTROLS.search(raw)):
         text = _ESCAPE_OR_CONTROL.sub("", text)
         repaired.append("control characters")
-    if len(text) > OVERLONG_LINE and any(len(line) > OVERLONG_LINE for line in text.split("\n")):
+    if len(text) > OVERLONG_LINE and max(map(len, text.split("\n"))) > OVERLONG_LINE:
         shorter = "\n".join(_shorter(line) for line in text.split("\n"))
         if len(shorter) < len(text):
             text = shorter

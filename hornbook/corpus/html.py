@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,8 @@ from hornbook.corpus.files import fence
 _DEEPEST = 256  # elements; extraction takes time with the square of the depth, real pages stay far below
 _TAG = re.compile(r"<(/?[A-Za-z][A-Za-z0-9]*)")
 # Elements without content, and those that the next of their kind closes: they do not nest in themselves.
-_FLAT = frozenset("area base br col embed hr img input link meta source track wbr p li td th tr dt dd option".split())
+_FLAT_LOWER = "area base br col embed hr img input link meta source track wbr p li td th tr dt dd option"
+_FLAT = frozenset(f"{_FLAT_LOWER} {_FLAT_LOWER.upper()}".split())
 _PRE = re.compile(r"<pre>(.*?)</pre>", re.DOTALL)
 _HEADING = re.compile(r"<h([1-6])>\s*(.*?)\s*</h\1>", re.DOTALL)
 _ITEM = re.compile(r"<li>\s*")
@@ -95,14 +95,14 @@ def _markdown(marked: str) -> str:
 def _may_be_deep(source: str) -> bool:
     """A bound on the depth from the names of tags alone, which is quick; it may be too high, never far too low."""
     depth = 0
-    opened: Counter[str] = Counter()
+    opened: dict[str, int] = {}
     for tag in _TAG.findall(source):
         if tag[0] == "/":
-            if opened[tag[1:]]:
-                opened[tag[1:]] -= 1
+            if count := opened.get(tag[1:]):
+                opened[tag[1:]] = count - 1
                 depth -= 1
-        elif tag.lower() not in _FLAT:
-            opened[tag] += 1
+        elif tag not in _FLAT:
+            opened[tag] = opened.get(tag, 0) + 1
             depth += 1
             if depth > _DEEPEST:
                 return True

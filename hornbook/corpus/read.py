@@ -25,8 +25,8 @@ _NAMED = 5  # skipped files and records that are named, of each reason and sourc
 def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Counters:
     """Read every source of the recipe into documents of whole files and records.
 
-    Shards are named `<running number>-<source>`. What cannot be read as text is counted by reason, and the first
-    few are named. Raises HornbookError for a missing distribution or folder and for a source in which nothing can be
+    Shards are named `<running number>-<source>`. What cannot be read as text is counted by reason, and some of it is
+    named. Raises HornbookError for a missing distribution or folder and for a source in which nothing can be
     read.
     """
     listings = list_sources(config)

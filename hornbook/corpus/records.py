@@ -7,7 +7,7 @@ from typing import Any
 from hornbook.core.errors import HornbookError
 from hornbook.corpus import jsonl, parquet
 from hornbook.corpus.config import Columns
-from hornbook.corpus.languages import language_called, language_of, languages_of_name
+from hornbook.corpus.languages import language_called, language_of, language_of_shebang, languages_of_name
 from hornbook.corpus.listing import File, Listing, Record, Skipped
 from hornbook.corpus.places import find
 
@@ -83,13 +83,15 @@ def _record(
     meta = {name: dig(row, wanted[name]) for name in _TO_META if name in wanted}
     meta |= {path: dig(row, path) for path in columns.meta}
     meta = {name: value for name, value in meta.items() if value not in (None, "")}
-    language = language_called(str(meta.get("language", "")))
+    language = language_called(str(meta.get("language", wanted.get("language", ""))))
     path = str(meta.get("path", ""))
     if language is None and languages_of_name(path):
         language = language_of(path, text)
     if language is not None:
         meta["language"] = language
     kind = columns.kind or ("code" if language else "text")
+    if kind == "code" and language is None:
+        meta["language"] = language_of_shebang(text) or "unknown"
     license = dig(row, wanted["license"]) if "license" in wanted else None
     named = "; ".join(map(str, license)) if isinstance(license, list) else str(license or "")
     return Record(origin, text, kind, meta, named, repaired)
@@ -125,7 +127,10 @@ def _resolve(files: list[File], config: Columns, limit: int) -> Columns:
     else:
         return config.model_copy(update={"text": config.text or "text"})  # reading will say what is wrong
     listed = ", ".join(list(found)[:_MANY]) + (" ..." if len(found) > _MANY else "")
-    for asked in [*(getattr(config, name) for name in _USUAL), *config.meta]:
+    given = {name: getattr(config, name) for name in _USUAL}
+    if config.language and language_called(config.language):
+        given.pop("language")  # no column, but the language of all records
+    for asked in [*given.values(), *config.meta]:
         if asked and asked not in found and (asked.split(".")[0] not in found or "." not in asked):
             raise HornbookError(f"{file.path} has no column {asked}.", f"Its columns are {listed}.")
     usual = {

@@ -85,6 +85,13 @@ def test_usual_columns_are_found(tmp_path):
     assert json.loads(row["meta"]) == {"id": "u1", "path": "a/b.c", "language": "C"}
 
 
+def test_the_recipe_can_say_what_all_records_are(tmp_path):
+    (tmp_path / "x.jsonl").write_bytes(dump([{"text": "x = 1\n"}]))
+    for entry, language in (({"language": "python"}, "Python"), ({"kind": "code"}, "unknown")):
+        [row], _ = read(sources({"jsonl": str(tmp_path / "x.jsonl"), **entry}), tmp_path / language)
+        assert row["kind"] == "code" and json.loads(row["meta"]) == {"language": language}
+
+
 @pytest.mark.parametrize(
     "entry, words",
     [

@@ -145,8 +145,8 @@ def main(arguments: Sequence[str]) -> None:
     record(
         "Reading",
         "Reading the standard library, and pydoc's pages about it as WARC, and writing Parquet with zstd: MB of text, "
-        f"for WARC of HTML, per second of CPU time; medians of {ROUNDS} rounds. Hornbook also cleans, and hashes ids and "
-        "texts. "
+        f"for WARC of HTML, per second of CPU time; medians of {ROUNDS} rounds. Hornbook also cleans texts and hashes "
+        "ids and texts. "
         + ("datatrove turns HTML into text with Trafilatura." if arguments else "")
         + "\n\n"
         + markdown_table(["", "MB", "Hornbook, MB/s", *beside], rows),

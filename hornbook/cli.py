@@ -112,7 +112,7 @@ def ladder(
 @app.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder to make; the recipe goes into it.")],
-    source: Annotated[Path, typer.Option(help="Folder with .py, .md, .rst or .txt files.")],
+    source: Annotated[str, typer.Option(help="Folder with text or code; JSONL, Parquet, WARC or WET files.")],
 ) -> None:
     """Write a recipe for your own files. Example: hornbook init mine --source ~/code"""
     from hornbook.recipe import init_recipe

@@ -9,8 +9,9 @@ from typing import Any
 from hornbook.ablation.verdict import verdict_step
 from hornbook.core.step import Step, StepFunction, content_hash
 from hornbook.corpus.held_out import hold_out_step
+from hornbook.corpus.identity import fingerprint
 from hornbook.corpus.passages import passages_step
-from hornbook.corpus.read import fingerprint, read_step
+from hornbook.corpus.read import read_step
 from hornbook.curation.annotation import labels_file
 from hornbook.curation.decontamination import decontamination_step
 from hornbook.curation.exact_duplicates import exact_duplicates_step

@@ -15,8 +15,7 @@ from hornbook.ablation.config import VerdictConfig
 from hornbook.core.config import Config
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
-from hornbook.corpus.config import Folder, HoldOutConfig, PassageConfig, SourcesConfig
-from hornbook.corpus.folders import list_folder
+from hornbook.corpus.config import HoldOutConfig, PassageConfig, Source, SourcesConfig, relative_to
 from hornbook.curation.config import (
     ArmConfig,
     ClassifierConfig,
@@ -234,10 +233,7 @@ def load_recipe(path: Path) -> Recipe:
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe with the relative paths in it, which start where the recipe lies, made absolute."""
-    sources = [
-        source.model_copy(update={"folder": folder / source.folder}) if isinstance(source, Folder) else source
-        for source in recipe.corpus.sources
-    ]
+    sources = [relative_to(source, folder) for source in recipe.corpus.sources]
     corpus = recipe.corpus.model_copy(update={"sources": sources})
     classifier = recipe.curation.classifier
     if not classifier.labels.startswith("builtin:"):
@@ -249,31 +245,44 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
 _WORTH_TRAINING = 3_000_000  # bytes that the best passages should have together, if the folder is large enough
 
 
-def init_recipe(folder: Path, source: Path) -> Path:
+def init_recipe(folder: Path, source: str | Path) -> Path:
     """Write `folder/recipe.yaml`, the laptop recipe with the files of `source` in place of Python's own.
 
-    The smaller the folder, the larger the share of it that counts as best: from 2 to 30 %.
+    `source` is a folder, or JSONL, Parquet, WARC or WET files. The smaller it is, the larger the share of it that
+    counts as best: from 2 to 30 %.
     """
-    source, path = Path(source).expanduser(), Path(folder) / "recipe.yaml"
-    if not source.is_dir():
-        raise HornbookError(f"There is no folder {source}.", "Give --source a folder with your files.")
+    from hornbook.corpus.guess import source_of
+    from hornbook.corpus.sources import list_sources
+
+    path = Path(folder) / "recipe.yaml"
     if path.exists():
         raise HornbookError(f"{path} exists.", "Remove it, or name another folder.")
     text = (Path(__file__).parent / "recipes" / "laptop-python.yaml").read_text()
+    config = SourcesConfig(sources=[relative_to(source_of(str(source)), Path.cwd())])
+    size = sum(file.size for listing in list_sources(config) for file in listing.files)
     path.parent.mkdir(parents=True, exist_ok=True)
     name = "".join(c if c.isalnum() or c in "._-" else "-" for c in path.parent.resolve().name) or "mine"
-    relative = os.path.relpath(source.resolve(), path.parent.resolve())
-    size = sum(file.size for file in list_folder(Folder(folder=source), SourcesConfig().max_file_bytes).files)
     share = round(min(0.3, max(0.02, _WORTH_TRAINING / max(size, 1))), 2)
     text = text.replace("top_share: 0.02", f"top_share: {share:g}")
-    atomic_write(path, _with_sources(text, name, relative))
+    entry = _entry(config.sources[0], path.parent.resolve())
+    atomic_write(path, _with_sources(text, name, entry))
     return path
 
 
-def _with_sources(text: str, name: str, folder: str) -> str:
+def _entry(source: Source, folder: Path) -> dict[str, str]:
+    """A source as a recipe in `folder` says it: with a relative path, or the address or name."""
+    [(key, value)] = source.model_dump(mode="json", exclude_defaults=True).items()
+    path = value[0] if isinstance(value, list) else value
+    if os.path.isabs(path):  # the last part stays as it is, because a link may be called otherwise than its target
+        path = os.path.relpath(os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path)), folder)
+    return {key: path}
+
+
+def _with_sources(text: str, name: str, entry: dict[str, str]) -> str:
     head, rest = text.split("  sources:\n")
     after = next(i for i, line in enumerate(rest.splitlines()) if not line.startswith("    "))
-    sources = f"    - folder: {yaml.safe_dump(folder).splitlines()[0]}\n    - builtin: python-textbook\n"
+    first = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000).splitlines()[0]
+    sources = f"    - {first}\n    - builtin: python-textbook\n"
     text = f"{head}  sources:\n{sources}" + "\n".join(rest.splitlines()[after:]) + "\n"
     return "\n".join(f"name: {name}" if line.startswith("name:") else line for line in text.splitlines()) + "\n"
 

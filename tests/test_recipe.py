@@ -1,11 +1,15 @@
 """Recipes: what is wrong is said with its place and the remedy, before anything runs."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from hornbook.core.errors import HornbookError
+from hornbook.corpus.config import Dataset, Jsonl, SourcesConfig, Warc
+from hornbook.corpus.sources import list_sources
 from hornbook.recipe import init_recipe, load_recipe
 from tests.miniature import RECIPE
 
@@ -47,6 +51,31 @@ def test_of_a_small_folder_a_larger_share_counts_as_best(tmp_path):
     (tmp_path / "small" / "a.py").write_text("x = 1\n")
     recipe = load_recipe(init_recipe(tmp_path / "mine", tmp_path / "small"))
     assert [arm.top_share for arm in recipe.arms] == [None, None, 0.3, 0.3]
+
+
+def test_a_recipe_can_be_made_for_tables_and_crawls(tmp_path, monkeypatch):
+    line = json.dumps({"text": "A line of text."}) + "\n"
+    for name in ("data/a.jsonl", "data/b.jsonl", "set/data/train-0.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(line)
+    (tmp_path / "a.warc.gz").write_bytes(b"WARC/1.0\r\n")
+    monkeypatch.chdir(tmp_path)
+    for number, (source, found) in enumerate(
+        {
+            "data/*.jsonl": Jsonl(jsonl=[str(tmp_path / "data" / "*.jsonl")]),
+            str(tmp_path / "data" / "b.jsonl"): Jsonl(jsonl=[str(tmp_path / "data" / "b.jsonl")]),
+            "set": Dataset(dataset=str(tmp_path / "set")),
+            "a.warc.gz": Warc(warc=[str(tmp_path / "a.warc.gz")]),
+        }.items()
+    ):
+        path = init_recipe(tmp_path / f"mine{number}", source)
+        assert str(tmp_path) not in path.read_text()  # relative, so that the folder can move
+        recipe = load_recipe(path)
+        [made] = list_sources(SourcesConfig(sources=recipe.corpus.sources[:1]))
+        [expected] = list_sources(SourcesConfig(sources=[found]))
+        assert [os.path.realpath(file.path) for file in made.files] == [file.path for file in expected.files]
+    with pytest.raises(HornbookError, match="is no source"):
+        init_recipe(tmp_path / "other", path)
 
 
 def test_the_seed_of_a_recipe_reaches_what_is_drawn_and_trained_and_leaves_the_evaluation_alone(tmp_path):

@@ -4,12 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hornbook.corpus.held_out import hold_out_step
+    from hornbook.corpus.identity import fingerprint
     from hornbook.corpus.passages import passages_step
-    from hornbook.corpus.read import fingerprint, read_step
+    from hornbook.corpus.read import read_step
 
 __all__ = ["fingerprint", "hold_out_step", "passages_step", "read_step"]
 
-_MODULES = {"fingerprint": "read", "hold_out_step": "held_out", "passages_step": "passages", "read_step": "read"}
+_MODULES = {"fingerprint": "identity", "hold_out_step": "held_out", "passages_step": "passages", "read_step": "read"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,8 +4,12 @@ import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from hornbook.core.step import content_hash
+from hornbook.corpus.listing import File, Listing, Record
 
 LICENSE = "MIT"
 _TESTS = "\n# tests\n"  # between an exercise of the textbook and the asserts that check it
@@ -37,3 +41,23 @@ COLLECTIONS = {
     "python-textbook": Collection(_HERE / "textbook.jsonl.gz", "2"),
     "python-exercises": Collection(_HERE / "exercises.jsonl.gz", "1"),
 }
+
+
+def list_builtin(name: str) -> Listing:
+    """The one file of a collection."""
+    collection = COLLECTIONS[name]
+    path = collection.path
+    return Listing(
+        source=f"builtin:{name}",
+        license=LICENSE,
+        version=collection.version,
+        files=[File(str(path), path.name, path.stat().st_size)],
+        read=partial(_read, name),
+        clean=False,
+        digest=content_hash(path),
+    )
+
+
+def _read(name: str, _: File) -> Iterator[Record]:
+    for origin, text, about in COLLECTIONS[name].read():
+        yield Record(origin, text, "synthetic", about)

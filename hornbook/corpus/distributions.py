@@ -5,11 +5,13 @@ import hashlib
 import platform
 import sysconfig
 from collections import Counter
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
 from hornbook.core.errors import HornbookError
 from hornbook.corpus.config import canonical_name
+from hornbook.corpus.files import read_python
 from hornbook.corpus.folders import walk
 from hornbook.corpus.listing import File, Listing
 
@@ -27,6 +29,8 @@ def list_standard_library(max_file_bytes: int) -> Listing:
         license="PSF-2.0",
         version=platform.python_version(),
         files=files,
+        read=partial(read_python, meta={"version": platform.python_version()}),
+        clean=False,
         skipped=skipped,
         remedy="This interpreter keeps its library in an archive: use a Python from python.org, uv or a distribution.",
     )
@@ -64,6 +68,8 @@ def list_distribution(name: str, max_file_bytes: int) -> Listing:
         license=_license(distribution),
         version=distribution.version,
         files=files,
+        read=partial(read_python, meta={"version": distribution.version} if distribution.version else {}),
+        clean=False,
         skipped=skipped,
         digest=_digest(distribution.version, record),
         remedy=f"If {name} is an editable install, name its source with `folder:` instead.",

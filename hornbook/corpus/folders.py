@@ -4,17 +4,20 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from hornbook.core.errors import HornbookError
 from hornbook.corpus.config import NEVER_READ, Folder, canonical_name
-from hornbook.corpus.listing import File, Listing, kind_of
+from hornbook.corpus.files import HTML_SUFFIXES, NOTEBOOK_SUFFIXES, TEXT_SUFFIXES, read_file, suffix_of
+from hornbook.corpus.languages import LANGUAGES, language_of_shebang, languages_of_name
+from hornbook.corpus.listing import File, Listing
 
 SKIPPED_FOLDERS = frozenset({"__pycache__", "node_modules", "site-packages", "dist-packages"})
 
 
 def list_folder(config: Folder, max_file_bytes: int) -> Listing:
-    """The code and text files of a folder that match its globs."""
+    """The text, notebooks and source code of a folder that match its globs."""
     root = config.folder
     if not root.is_dir():
         problem = "is not a folder" if root.exists() else "does not exist"
@@ -22,9 +25,18 @@ def list_folder(config: Folder, max_file_bytes: int) -> Listing:
     resolved = root.resolve()
     if _never_read(resolved):
         raise HornbookError(f"{root} is never read: it is Hornbook or HumanEval.", "Take it out of the recipe.")
+    languages = frozenset(LANGUAGES if config.languages is None else config.languages)
+    texts = TEXT_SUFFIXES | NOTEBOOK_SUFFIXES | (HTML_SUFFIXES if config.html else frozenset())
 
     def wanted(origin: str) -> bool:
-        return kind_of(origin) is not None and any(fnmatch(origin, glob) for glob in config.include)
+        if not any(fnmatch(origin, glob) for glob in config.include):
+            return False
+        suffix = suffix_of(origin)
+        if suffix:
+            return suffix in texts or not languages.isdisjoint(languages_of_name(origin))
+        if named := languages_of_name(origin):
+            return not languages.isdisjoint(named)
+        return _language_of_script(root / origin) in languages
 
     files, skipped = walk(root, wanted, max_file_bytes)
     globs = "" if config.include == ["*"] else f" that match {', '.join(config.include)}"
@@ -33,9 +45,22 @@ def list_folder(config: Folder, max_file_bytes: int) -> Listing:
         license="",
         version="",
         files=files,
+        read=partial(read_file, languages=languages, meta={}),
         skipped=skipped,
-        remedy=f"Point `folder:` at a folder with .py, .md, .rst or .txt files{globs}.",
+        remedy=f"Point `folder:` at a folder with source code, .md, .rst, .txt or .ipynb files{globs}.",
     )
+
+
+def _language_of_script(path: Path) -> str | None:
+    """The language of a file without a suffix, if its first line names one."""
+    try:
+        if not path.is_file():
+            return None  # a pipe would block
+        with open(path, "rb") as file:
+            head = file.read(200)
+    except OSError:
+        return None
+    return language_of_shebang(head.decode("latin-1"))
 
 
 def walk(root: Path, wanted: Callable[[str], bool], max_file_bytes: int) -> tuple[list[File], Counter[str]]:

@@ -25,10 +25,25 @@ _STRING_OR_COMMENT = re.compile(
     re.DOTALL,
 )
 _CLAUSE = re.compile(rb"(?:else|elif|except|finally)\b")  # goes on with the statement above
+# Lines that go on with what is above, in languages other than Python.
+_GOES_ON = re.compile(
+    r"^[ \t]*(?:[])}{]|\*|#[ \t]*(?:else|elif|endif)\b"
+    r"|(?:end|else|elif|elsif|elseif|catch|except|finally|rescue|ensure|then|do|done|fi|esac|begin|where|in)\b)",
+    re.MULTILINE | re.IGNORECASE,
+)
+_CLOSING = np.frombuffer(b"})]eEdDfF", np.uint8)  # how a line may begin that closes what is above: `}`, `end`, `fi`
+_BLOCK_COMMENT = re.compile(r"^[ \t]*(?:/\*.*?\*/|\(\*.*?\*\)|\{-.*?-\}|<!--.*?-->)", re.MULTILINE | re.DOTALL)
+# A title with a line of punctuation below it and perhaps above: reStructuredText, and Markdown's second way.
+_UNDERLINED = re.compile(
+    r"^(?:([=~^\"'*+#<>:.-])\1{2,}[ \t]*\n)?(?!```|~~~)([^\s].{0,200})\n(?!~~~\s)([=~^\"'*+#<>:.-])\3{2,}[ \t]*$",
+    re.MULTILINE,
+)
 _FENCE = re.compile(r"^ {0,3}(```+|~~~+).*$", re.MULTILINE)
 
 _BRACKET = np.zeros(256, np.int8)
 _BRACKET[[40, 91, 123]], _BRACKET[[41, 93, 125]] = 1, -1
+_BRACE = np.zeros(256, np.int8)
+_BRACE[123], _BRACE[125] = 1, -1
 _VISIBLE = np.ones(256, bool)
 _VISIBLE[[9, 11, 12, 13, 32]] = False
 _OPENS = np.zeros(256, bool)
@@ -45,7 +60,7 @@ class Layout:
     costs: np.ndarray
 
 
-def layout_of_code(text: str) -> Layout:
+def layout_of_python(text: str) -> Layout:
     """Lines of Python code; the cost of a cut grows with the depth of the statement that begins there."""
     raw = text.encode("latin-1", "replace")  # one byte per character, so that positions agree
     chars, starts, first, indent, blank = _lines(raw)
@@ -72,6 +87,32 @@ def layout_of_code(text: str) -> Layout:
     return Layout(starts, costs)
 
 
+def layout_of_code(text: str) -> Layout:
+    """Lines of code in any language: depth is told by indentation and, where they are balanced, by braces.
+
+    A top-level piece begins at the margin after a blank line or after what closes the one before, so that the
+    comment above a function stays with it.
+    """
+    raw = text.encode("latin-1", "replace")
+    chars, starts, first, indent, blank = _lines(raw)
+    braces = np.concatenate([[0], np.cumsum(_BRACE[chars], dtype=np.int64)])
+    depth = braces[starts] if braces[-1] == 0 and braces.min() >= 0 else np.zeros(len(starts), np.int64)
+    goes_on = np.zeros(len(starts), bool)
+    for match in _GOES_ON.finditer(text):
+        goes_on[np.searchsorted(starts, match.end() - 1, side="right") - 1] = True
+    closes = goes_on & np.isin(chars[first], _CLOSING) & (indent == 0)
+    inside = np.zeros(len(starts), bool)
+    for match in _BLOCK_COMMENT.finditer(text):
+        inside[slice(*np.searchsorted(starts, [match.start() + 1, match.end()]))] = True
+    after_blank = np.concatenate([[True], blank[:-1]])
+    top = (indent == 0) & (depth == 0) & (after_blank | np.concatenate([[True], closes[:-1]]))
+    costs = np.where(top, 0, 2 * np.maximum(np.minimum(indent, 100), 4 * np.clip(depth, 0, 25)) + 1)
+    costs += np.where(after_blank | top, 0, _NOT_BLANK)
+    costs[goes_on | inside] += INSIDE
+    costs[blank] = 2 * INSIDE
+    return Layout(starts, costs)
+
+
 def layout_of_text(text: str) -> Layout:
     """Lines of prose, Markdown or reStructuredText: cuts between paragraphs, headings stay with what follows."""
     raw = text.encode("latin-1", "replace")
@@ -79,6 +120,10 @@ def layout_of_text(text: str) -> Layout:
     lines = np.arange(len(starts))
     after_blank = np.concatenate([[True], blank[:-1]])
     heading = (chars[first] == ord("#")) & ~blank
+    for match in _UNDERLINED.finditer(text):
+        title = int(np.searchsorted(starts, match.start(2), side="right")) - 1
+        heading[title : title + 2] = True
+        heading[title - 1] |= match[1] is not None
     solid = np.flatnonzero(~blank)
     previous = np.concatenate([[-1], solid])[np.searchsorted(solid, lines)]
     after_heading = (previous >= 0) & heading[previous]

@@ -1,5 +1,6 @@
 """Passages: files cut into pieces that end between statements or paragraphs, the unit of curation."""
 
+import json
 import re
 from functools import partial
 from math import ceil
@@ -11,8 +12,9 @@ import pyarrow as pa
 from hornbook.core.documents import DOCUMENTS, document_id, text_hash
 from hornbook.core.engine import Counters, add_counters, map_shards
 from hornbook.corpus.config import PassageConfig
-from hornbook.corpus.layout import Layout, layout_of_code, layout_of_text
+from hornbook.corpus.layout import Layout, layout_of_code, layout_of_python, layout_of_text
 
+PYTHON = "Python"  # the language of code that names none: distributions and the standard library
 _LEADING_BLANK_LINES = re.compile(r"(?:[ \t\f\v]*+\n)*+")
 _FENCED_CODE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 
@@ -26,9 +28,10 @@ def passages_step(inputs: dict[str, Path], out: Path, config: PassageConfig) -> 
 def cut_shard(table: pa.Table, max_chars: int) -> tuple[pa.Table, Counters]:
     """Cut the files of one shard."""
     ids, texts, hashes, ordinals, rows = [], [], [], [], []
-    columns = (table[name].to_pylist() for name in ("source", "origin", "kind", "text"))
-    for row, (source, origin, kind, text) in enumerate(zip(*columns, strict=True)):
-        for ordinal, passage in enumerate(cut(text, kind, max_chars), 1):
+    columns = (table[name].to_pylist() for name in ("source", "origin", "kind", "text", "meta"))
+    for row, (source, origin, kind, text, meta) in enumerate(zip(*columns, strict=True)):
+        language = json.loads(meta or "{}").get("language", PYTHON) if kind == "code" else PYTHON
+        for ordinal, passage in enumerate(cut(text, kind, max_chars, language), 1):
             ids.append(document_id(source, origin, ordinal))
             texts.append(passage)
             hashes.append(text_hash(passage))
@@ -53,25 +56,25 @@ def cut_shard(table: pa.Table, max_chars: int) -> tuple[pa.Table, Counters]:
     return pa.Table.from_arrays(columns_out, schema=DOCUMENTS), counters
 
 
-def cut(text: str, kind: str, max_chars: int) -> list[str]:
+def cut(text: str, kind: str, max_chars: int, language: str = PYTHON) -> list[str]:
     """The passages of a text, at most `max_chars` characters each, blank lines at their ends stripped.
 
-    Code: as many whole top-level statements as fit; a longer one is cut evenly between its members, else between
-    its statements, else between lines. Text and synthetic lessons: evenly between paragraphs, rather not inside
-    of fenced code. Put together in order, the passages give back the text, up to those blank lines.
+    Code (in `language`, of programming): as many whole top-level statements as fit; a longer one is cut evenly
+    between its members, else between its statements, else between lines. Text and synthetic lessons: evenly between
+    paragraphs, rather not inside of fenced code. Put together in order, the passages give back the text, up to those
+    blank lines.
     """
     if len(text) <= max_chars:
         spans = [(0, len(text))]
     elif kind == "code" or (kind == "synthetic" and not _FENCED_CODE.search(text)):
-        spans = _cut_code(text, max_chars)
+        spans = _cut_code(text, max_chars, layout_of_python(text) if language == PYTHON else layout_of_code(text))
     else:
         spans = _cut_evenly(text, layout_of_text(text), 0, len(text), max_chars)
     passages = (_trim(text, start, end, max_chars) for start, end in spans)
     return [passage for passage in passages if passage]
 
 
-def _cut_code(text: str, max_chars: int) -> list[tuple[int, int]]:
-    layout = layout_of_code(text)
+def _cut_code(text: str, max_chars: int, layout: Layout) -> list[tuple[int, int]]:
     tops = layout.starts[layout.costs == 0]
     tops = np.concatenate(([0], tops[tops > 0], [len(text)]))  # what comes before the first counts as one
     spans: list[tuple[int, int]] = []

@@ -1,36 +1,33 @@
-"""Reading sources: files and built-in items become documents, one Parquet shard per group of files."""
+"""Reading sources: files and records become documents, one Parquet shard or more per group of files."""
 
-import hashlib
-import io
 import json
 import re
-import tokenize
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
-from hornbook.core.documents import DOCUMENTS, document_id, text_hash
+from hornbook.core.documents import DOCUMENTS, document_id, text_hash, write_table
 from hornbook.core.engine import Counters, add_counters, map_groups
-from hornbook.core.errors import HornbookError
-from hornbook.core.step import content_hash
-from hornbook.corpus.builtin import COLLECTIONS, LICENSE
-from hornbook.corpus.config import Builtin, Distributions, Folder, SourcesConfig
-from hornbook.corpus.distributions import list_distribution, list_standard_library
-from hornbook.corpus.folders import list_folder
-from hornbook.corpus.listing import File, Listing, groups, kind_of
+from hornbook.core.errors import HornbookError, explain
+from hornbook.corpus.config import SourcesConfig
+from hornbook.corpus.decoding import clean
+from hornbook.corpus.listing import File, Listing, Reader, Record, Skipped, groups
+from hornbook.corpus.sources import list_sources
 
-_BUILTIN = {str(collection.path): collection for collection in COLLECTIONS.values()}
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII | re.MULTILINE)
+_NAMED = 5  # skipped files and records that are named, of each reason and source
 
 
 def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Counters:
-    """Read every source of the recipe into documents of whole files.
+    """Read every source of the recipe into documents of whole files and records.
 
-    Shards are named `<running number>-<source>`. Files that cannot be read as text are counted by reason. Raises
-    HornbookError for a missing distribution or folder and for a source in which nothing can be read.
+    Shards are named `<running number>-<source>`. What cannot be read as text is counted by reason, and some of it is
+    named. Raises HornbookError for a missing distribution or folder and for a source in which nothing can be
+    read.
     """
     listings = list_sources(config)
     work: dict[str, _Group] = {}
@@ -39,9 +36,10 @@ def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Coun
         for files in groups(listing, config.shard_bytes):
             slug = re.sub(r"[^a-z0-9]+", "-", listing.source.lower()).strip("-")
             name = f"{len(work):05d}-{slug}"
-            work[name] = _Group(listing.source, listing.license, _meta(listing), files)
+            work[name] = _Group(name, listing.source, listing.license, listing.read, listing.clean, files)
             weights[name] = sum(file.size for file in files)
-    counters = add_counters(map_groups(read_group, work, out, "reading files", weights))
+    function = partial(read_group, out=out, shard_bytes=config.shard_bytes)
+    counters = add_counters(map_groups(function, work, out, "reading files", weights))
     for listing in listings:
         if not counters["sources"][listing.source]["rows_out"]:
             reasons = ", ".join(f"{n} {reason}" for reason, n in _skipped(counters, listing).items())
@@ -52,150 +50,111 @@ def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Coun
     return counters
 
 
-def fingerprint(config: SourcesConfig) -> str:
-    """Hash of versions and contents of everything that `read_step` would read; a second for 200 MB."""
-    digest = hashlib.blake2b(digest_size=16)
-    for listing in list_sources(config):
-        digest.update(f"{listing.source}\0{listing.version}\0{listing.license}\0{listing.digest}\0".encode())
-        for file in listing.files:
-            digest.update(f"{file.origin}\0{file.size}\0".encode())
-            if not listing.digest:
-                try:
-                    digest.update(Path(file.path).read_bytes())
-                except OSError:
-                    digest.update(b"unreadable")
-    return digest.hexdigest()
-
-
-def list_sources(config: SourcesConfig) -> list[Listing]:
-    """The files of every source, in the order of the recipe; every source has files and a name of its own."""
-    listings: list[Listing] = []
-    for source in config.sources:
-        if isinstance(source, Builtin):
-            listings.append(_list_builtin(source.builtin))
-        elif isinstance(source, Folder):
-            listings.append(list_folder(source, config.max_file_bytes))
-        elif isinstance(source, Distributions):
-            listings += [list_distribution(name, config.max_file_bytes) for name in source.distributions]
-        else:
-            listings.append(list_standard_library(config.max_file_bytes))
-    names = Counter(listing.source for listing in listings)
-    for listing in listings:
-        if names[listing.source] > 1:
-            raise HornbookError(
-                f"Two sources are called {listing.source}.",
-                "List each distribution once, and give folders of equal name different ones with `name:`.",
-            )
-        if not listing.files:
-            skipped = ", ".join(f"{n} {reason}" for reason, n in sorted(listing.skipped.items()))
-            found = f"only files that are not read: {skipped}" if skipped else "no file of a kind that is read"
-            raise HornbookError(f"The source {listing.source} has {found}.", listing.remedy)
-    return listings
-
-
 @dataclass(frozen=True)
 class _Group:
-    """Files that go into one shard, and what their documents share."""
+    """Files that are read together, and what their documents share."""
 
+    name: str
     source: str
     license: str
-    meta: str
+    read: Reader
+    clean: bool
     files: Sequence[File]
 
 
-def read_group(group: _Group) -> tuple[pa.Table, Counters]:
-    """Read one group of files into a table of documents."""
-    rows: list[tuple[str, str, str, str]] = []  # origin, text, kind, meta
+def read_group(group: _Group, out: Path, shard_bytes: int) -> tuple[pa.Table, Counters]:
+    """Read one group of files into a table of documents.
+
+    A group may hold far more than a shard: a compressed file of many gigabytes. Then full shards are written as
+    `<group>-<running number>` into `out`, where a repeated group writes them again, and the last table is returned.
+    """
+    shard, written = _Shard(group), 0
     dropped: Counter[str] = Counter()
-    bytes_in = 0
+    repaired: Counter[str] = Counter()
+    named: dict[str, list[str]] = {}
+    rows_out = bytes_in = bytes_out = 0
+
+    def skip(origin: str, reason: str) -> None:
+        dropped[reason] += 1
+        if len(names := named.setdefault(reason, [])) < _NAMED:
+            names.append(origin)
+
     for file in group.files:
-        if file.path in _BUILTIN:
-            items = _BUILTIN[file.path].read()
-            rows += [(origin, text, "synthetic", json.dumps(about)) for origin, text, about in items]
-            continue
-        kind = kind_of(file.path) or "text"
-        try:
-            with open(file.path, "rb") as opened:
-                data = opened.read()
-            text = decode(data, kind)
-        except _Unusable as error:
-            dropped[error.reason] += 1
-        except OSError:
-            dropped["unreadable"] += 1
-        else:
-            bytes_in += len(data)
-            rows.append((file.origin, text, kind, group.meta))
-    origins, texts, kinds, metas = ([row[i] for row in rows] for i in range(4))
-    table = pa.Table.from_arrays(
-        [
-            pa.array([document_id(group.source, origin, 0) for origin in origins], pa.string()),
-            pa.array(texts, pa.string()),
-            pa.array([text_hash(text) for text in texts], pa.string()),
-            pa.repeat("", len(rows)),
-            pa.repeat(group.source, len(rows)),
-            pa.array(origins, pa.string()),
-            pa.repeat(pa.scalar(0, pa.int32()), len(rows)),
-            pa.repeat(group.license, len(rows)),
-            pa.array(kinds, pa.string()),
-            pa.array(metas, pa.string()),
-        ],
-        schema=DOCUMENTS,
-    )
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
+        before = rows_out
+        for item in _items(group, file):
+            if isinstance(item, Skipped):
+                skip(item.origin, item.reason)
+                continue
+            text, mended = clean(item.text) if group.clean else (item.text, ())
+            if not text.strip():
+                skip(item.origin, "empty")
+                continue
+            repaired.update({*item.repaired, *mended})
+            size = len(text) if text.isascii() else len(text.encode())
+            if shard.rows and shard.size + size > shard_bytes:
+                written += 1
+                shard = _publish(shard, out / f"{group.name}-{written:05d}.parquet")
+            shard.add(item, text, size)
+            rows_out += 1
+            bytes_out += size
+        bytes_in += file.size if rows_out > before else 0
+    about = {"rows_out": rows_out, "bytes_out": bytes_out, "dropped": dict(dropped), "repaired": dict(repaired)}
     counters = {
-        "rows_in": len(rows) + dropped.total(),
-        "rows_out": len(rows),
-        "bytes_in": bytes_in or size,
-        "bytes_out": size,
-        "dropped": dict(dropped),
-        "sources": {group.source: {"rows_out": len(rows), "bytes_out": size, "dropped": dict(dropped)}},
+        "rows_in": rows_out + dropped.total(),
+        "bytes_in": bytes_in,
+        **about,
+        "sources": {group.source: {**about, "skipped": named}},
     }
-    return table, counters
+    return shard.table(), counters
 
 
-def decode(data: bytes, kind: str) -> str:
-    """The text of a file, with `\\n` line ends and no byte order mark. Python files may declare their encoding."""
-    if b"\0" in data:
-        raise _Unusable("binary")
+def _items(group: _Group, file: File) -> Iterator[Record | Skipped]:
     try:
-        if kind == "code" and _COOKIE.search(b"\n".join(data.split(b"\n", 2)[:2])):
-            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-        else:
-            encoding = "utf-8-sig"
-        text = data.decode(encoding)
-    except (SyntaxError, UnicodeDecodeError, LookupError) as error:
-        raise _Unusable("not decodable") from error
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    if not text.strip():
-        raise _Unusable("empty")
+        yield from group.read(file)
+    except OSError:
+        yield Skipped(file.origin, "unreadable")
+
+
+class _Shard:
+    """Documents of one group until they fill a shard."""
+
+    def __init__(self, group: _Group) -> None:
+        self.group = group
+        self.rows: list[tuple[Any, ...]] = []
+        self.size = 0  # bytes of text
+
+    def add(self, record: Record, text: str, size: int) -> None:
+        meta = json.dumps(record.meta, default=str)
+        self.rows.append((record.origin, text, record.license or self.group.license, record.kind, meta))
+        self.size += size
+
+    def table(self) -> pa.Table:
+        source = self.group.source
+        origins, texts, licenses, kinds, metas = ([row[i] for row in self.rows] for i in range(5))
+        return pa.Table.from_arrays(
+            [
+                pa.array([document_id(source, origin, 0) for origin in origins], pa.string()),
+                pa.array(texts, pa.string()),
+                pa.array([text_hash(text) for text in texts], pa.string()),
+                pa.repeat("", len(texts)),
+                pa.repeat(source, len(texts)),
+                pa.array(origins, pa.string()),
+                pa.repeat(pa.scalar(0, pa.int32()), len(texts)),
+                pa.array(licenses, pa.string()),
+                pa.array(kinds, pa.string()),
+                pa.array(metas, pa.string()),
+            ],
+            schema=DOCUMENTS,
+        )
+
+
+def _publish(shard: _Shard, path: Path) -> _Shard:
+    """Write a full shard; returns the next one."""
     try:
-        text.encode()
-    except UnicodeEncodeError as error:  # lone surrogates, which some declared encodings let through
-        raise _Unusable("not decodable") from error
-    return text
-
-
-class _Unusable(Exception):
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
-def _list_builtin(name: str) -> Listing:
-    collection = COLLECTIONS[name]
-    path = collection.path
-    return Listing(
-        source=f"builtin:{name}",
-        license=LICENSE,
-        version=collection.version,
-        files=[File(str(path), path.name, path.stat().st_size)],
-        digest=content_hash(path),
-    )
-
-
-def _meta(listing: Listing) -> str:
-    return json.dumps({"version": listing.version} if listing.version else {})
+        write_table(shard.table(), path)
+    except OSError as error:
+        raise explain(error, path.parent) from error
+    return _Shard(shard.group)
 
 
 def _skipped(counters: Counters, listing: Listing) -> Counter[str]:

@@ -15,7 +15,7 @@ from hornbook.core.documents import DOCUMENTS, document_id, read_table, text_has
 from hornbook.corpus import passages_step
 from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.corpus.config import PassageConfig
-from hornbook.corpus.layout import layout_of_code
+from hornbook.corpus.layout import layout_of_code, layout_of_python
 from hornbook.corpus.passages import cut
 
 STDLIB = Path(sysconfig.get_paths()["stdlib"])
@@ -98,7 +98,7 @@ def test_cuts_lie_between_top_level_statements_of_real_files():
         for node in tree.body:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
             inside.update(range(first + 1, node.end_lineno + 1))
-        layout = layout_of_code(text)
+        layout = layout_of_python(text)
         starts = {number + 1 for number, cost in enumerate(layout.costs) if cost == 0}
         wrong += bool(starts & inside)
         checked += 1
@@ -141,7 +141,7 @@ else:
 
 
 def test_comments_decorators_strings_brackets_and_clauses_stay_with_their_statement():
-    layout = layout_of_code(MODULE)
+    layout = layout_of_python(MODULE)
     starts = [MODULE[s:].split("\n", 1)[0] for s, cost in zip(layout.starts, layout.costs, strict=True) if cost == 0]
     assert starts == ['"""A module."""', "import os", "# About first.", "# A section."]
 
@@ -197,3 +197,94 @@ def test_hostile_texts_take_no_more_than_linear_time():
     for text in ('"""' * 300_000, "'" * 1_000_001, "\\" * 1_000_000, "(" * 1_000_000, "#\n" * 500_000, " " * 1_000_000):
         passages = cut("x = 1\n" + text, "code", 2000)
         assert all(len(passage) <= 2000 for passage in passages)
+
+
+RUST = """use std::fmt;
+
+/* A block comment
+
+at the margin. */
+/// Adds two numbers.
+pub fn add(a: i32, b: i32) -> i32 {
+    a + b
+}
+
+namespace!{
+inner();
+
+other();
+}
+impl Shape {
+    fn area(&self) -> f64 {
+        1.0
+    }
+
+    fn name(&self) -> &str
+    {
+        "x"
+    }
+}
+"""
+
+
+def test_code_of_other_languages_is_cut_between_its_top_level_pieces():
+    layout = layout_of_code(RUST)
+    starts = [RUST[s:].split("\n", 1)[0] for s, cost in zip(layout.starts, layout.costs, strict=True) if cost == 0]
+    assert starts == ["use std::fmt;", "/* A block comment", "namespace!{", "impl Shape {"]
+
+
+@pytest.mark.parametrize(
+    "language, piece",
+    [
+        (
+            "C",
+            "/* Sum. */\nint sum_{0}(int n)\n{{\n    int s = 0;\n\n    while (n--)\n"
+            "        s += n;\n    return s;\n}}\n",
+        ),
+        (
+            "JavaScript",
+            "// Says {0}.\nfunction f{0}(x) {{\n  if (x) {{\n    f();\n  }} else {{\n    g();\n  }}\n}}\n",
+        ),
+        ("Ruby", "# Says {0}.\ndef f{0}(x)\n  if x\n    1\n  else\n    2\n  end\nend\n"),
+        ("Haskell", "-- | Says {0}.\nf{0} :: Int -> Int\nf{0} x = go x\n  where\n    go 0 = 1\n    go n = n\n"),
+    ],
+)
+def test_functions_of_other_languages_stay_whole(language, piece):
+    pieces = [piece.format(n) for n in range(60)]
+    text = "\n".join(pieces)
+    passages = cut(text, "code", 500, language)
+    assert_whole(text, passages, 500)
+    first = piece.format(0).split("\n")[0].split(" ")[0]
+    assert all(passage.startswith(first) for passage in passages)
+    assert all(len(passage) > 200 for passage in passages[:-1])
+
+
+@given(st.lists(lines, max_size=60), st.integers(100, 400))
+def test_code_of_any_language_gives_back_the_text(parts, max_chars):
+    text = "\n".join(parts)
+    passages = cut(text, "code", max_chars, "C")
+    assert_whole(text, passages, max_chars)
+    whole_lines = set(text.split("\n"))
+    if all(len(line) < max_chars for line in whole_lines):  # then no passage begins or ends inside a line
+        kept = {line.rstrip(" \t\f\v") for line in whole_lines}
+        assert all(line.rstrip(" \t\f\v") in kept for passage in passages for line in passage.rstrip("\n").split("\n"))
+
+
+def test_restructured_text_is_cut_at_its_headings():
+    words, code = "Words of the section, and more of them.\n", ".. code-block:: python\n\n    x = 1\n\n    y = 2\n"
+    section = f"Section {{0}}\n=========\n\n{words * 6}\n{code}\n"
+    text = "=====\nTitle\n=====\n\n" + "".join(section.format(n) for n in range(20))
+    passages = cut(text, "text", 700)
+    assert_whole(text, passages, 700)
+    assert all(passage.startswith("Section") for passage in passages[1:])
+    assert not any(passage.rstrip().endswith("====") for passage in passages)
+
+
+def test_passages_use_the_language_of_their_file(tmp_path):
+    text = "".join(f"// '''\nfunction f{n}() {{\n  return {n};\n}}\n\n" for n in range(100))
+    (tmp_path / "files").mkdir(), (tmp_path / "out").mkdir()
+    row = ["f" * 32, text, text_hash(text), "", "src", "a.js", 0, "MIT", "code", '{"language": "JavaScript"}']
+    write_table(pa.table([[value] for value in row], schema=DOCUMENTS), tmp_path / "files" / "00000-src.parquet")
+    passages_step({"documents": tmp_path / "files"}, tmp_path / "out", PassageConfig(max_chars=500))
+    rows = read_table(tmp_path / "out").to_pylist()
+    assert all(r["text"].startswith("// '''\nfunction") and r["text"].endswith("}\n") for r in rows)

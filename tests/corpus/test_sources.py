@@ -2,6 +2,8 @@
 
 import json
 import os
+import tokenize
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from pydantic import ValidationError
 from hornbook.core.documents import DOCUMENTS, document_id, read_table, shards
 from hornbook.core.errors import HornbookError
 from hornbook.corpus import fingerprint, hold_out_step, read_step
+from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.corpus.config import Distributions, Folder, HoldOutConfig, SourcesConfig
-from hornbook.corpus.read import list_sources
+from hornbook.corpus.sources import list_sources
 
 
 def sources(*entries, **options):
@@ -65,14 +68,20 @@ def test_a_folder_gives_code_and_text_and_counts_what_it_leaves(folder, tmp_path
         ("main.py", "code"),
         ("pkg/bom.py", "code"),
         ("pkg/latin.py", "code"),
+        ("pkg/odd.py", "code"),
+        ("pkg/wrong.py", "code"),
     ]
     by_origin = {row["origin"]: row for row in rows}
     assert by_origin["main.py"]["text"] == "print('hello')\nprint('world')\n"
     assert by_origin["pkg/latin.py"]["text"].endswith("name = 'Jos\u00e9'\n")
     assert by_origin["pkg/bom.py"]["text"] == "x = 1\n"
+    assert by_origin["pkg/wrong.py"]["text"].endswith("name = '\u00e9'\n")
+    assert json.loads(by_origin["main.py"]["meta"]) == {"language": "Python"}
     assert by_origin["main.py"]["id"] == document_id("project", "main.py", 0)
-    assert counters["dropped"] == {"empty": 2, "not decodable": 2, "binary": 1, "too large": 1}
-    assert counters["rows_in"] == 12 and counters["rows_out"] == counters["kept"] == 6
+    assert counters["dropped"] == {"empty": 2, "binary": 1, "too large": 1}
+    assert counters["repaired"] == {"encoding": 2}
+    assert counters["sources"]["project"]["skipped"] == {"binary": ["pkg/binary.py"], "empty": ["pkg/blank.py"]}
+    assert counters["rows_in"] == 12 and counters["rows_out"] == counters["kept"] == 8
     assert read_table(tmp_path / "out").schema == DOCUMENTS
 
 
@@ -100,6 +109,24 @@ def test_the_shard_size_changes_shards_but_no_document(folder, tmp_path):
     assert one == many
     assert [path.stem for path in shards(tmp_path / "one")] == ["00000-project"]
     assert len(shards(tmp_path / "many")) > 3
+
+
+def test_python_sources_are_read_as_python_reads_them_whatever_other_readers_do(tmp_path, monkeypatch):
+    """Ids and texts of these sources have not changed since the first release."""
+    monkeypatch.setenv("HORNBOOK_WORKERS", "1")
+    config = sources({"distributions": ["jinja2"]}, {"builtin": "python-exercises"})
+    rows, _ = read(config, tmp_path / "out")
+    expected = []
+    version, package = metadata.version("jinja2"), metadata.distribution("jinja2")
+    for origin in sorted(str(f) for f in package.files if f.suffix == ".py"):
+        with tokenize.open(package.locate_file(origin)) as file:
+            text = file.read()
+        if text:
+            expected.append((document_id("jinja2", origin, 0), text, origin, "code", json.dumps({"version": version})))
+    for item, text, about in COLLECTIONS["python-exercises"].read():
+        id = document_id("builtin:python-exercises", item, 0)
+        expected.append((id, text, item, "synthetic", json.dumps(about)))
+    assert [tuple(row[name] for name in ("id", "text", "origin", "kind", "meta")) for row in rows] == expected
 
 
 def test_a_distribution_is_read_with_its_version_and_licence(tmp_path):
@@ -151,8 +178,8 @@ def test_a_source_with_nothing_readable_is_an_error(tmp_path):
     (tmp_path / "empty" / "picture.png").write_bytes(b"\x89PNG")
     with pytest.raises(HornbookError, match=r"no file of a kind that is read.*\.md"):
         list_sources(sources({"folder": str(tmp_path / "empty")}))
-    (tmp_path / "empty" / "x.py").write_bytes(b"x = '\xff'\n")
-    with pytest.raises(HornbookError, match="1 not decodable"):
+    (tmp_path / "empty" / "x.py").write_bytes(b"x = '\0'\n")
+    with pytest.raises(HornbookError, match="1 binary"):
         read(sources({"folder": str(tmp_path / "empty")}), tmp_path / "out")
 
 
@@ -227,3 +254,58 @@ def test_a_small_corpus_holds_out_one_file_and_one_file_alone_is_an_error(tmp_pa
     read(sources({"folder": str(folder)}), tmp_path / "single")
     with pytest.raises(HornbookError, match="one file"):
         hold_out_step({"documents": tmp_path / "single"}, tmp_path / "held", HoldOutConfig(share=0.001))
+
+
+NOTEBOOK = {
+    "nbformat": 4,
+    "metadata": {"language_info": {"name": "python"}},
+    "cells": [
+        {"cell_type": "markdown", "source": ["# Sums\n", "\n", "We add."]},
+        {"cell_type": "code", "source": "s = 0\nfor x in xs:\n    s += x", "outputs": [{"text": "OUTPUT"}]},
+        {"cell_type": "code", "source": []},
+        {"cell_type": "markdown", "source": "Done."},
+    ],
+}
+
+
+def test_notebooks_are_their_prose_and_their_code(tmp_path):
+    root = tmp_path / "course"
+    root.mkdir()
+    (root / "sums.ipynb").write_text(json.dumps(NOTEBOOK))
+    (root / "broken.ipynb").write_text('{"cells": [')
+    rows, counters = read(sources({"folder": str(root)}), tmp_path / "out")
+    assert [(row["origin"], row["kind"], row["text"]) for row in rows] == [
+        ("sums.ipynb", "text", "# Sums\n\nWe add.\n\n```python\ns = 0\nfor x in xs:\n    s += x\n```\n\nDone.\n")
+    ]
+    assert json.loads(rows[0]["meta"]) == {"format": "notebook", "language": "python"}
+    assert counters["sources"]["course"]["skipped"] == {"not a notebook": ["broken.ipynb"]}
+
+
+def test_code_of_any_language_is_read_or_only_what_is_asked_for(tmp_path):
+    root = tmp_path / "code"
+    root.mkdir()
+    for name, text in {
+        "main.rs": "fn main() {}\n",
+        "list.h": "namespace a {}\n",
+        "script": "#!/bin/sh\necho\n",
+        "Makefile": "all:\n\ttrue\n",
+        "LICENSE": "MIT\n",
+        "data.json": "{}\n",
+        "notes.md": "# Notes\n",
+        "texts.ts": '<?xml version="1.0"?><TS></TS>',
+    }.items():
+        (root / name).write_text(text)
+    rows, counters = read(sources({"folder": str(root)}), tmp_path / "all")
+    found = {row["origin"]: json.loads(row["meta"]).get("language") for row in rows}
+    assert found == {
+        "Makefile": "Makefile",
+        "list.h": "C++",
+        "main.rs": "Rust",
+        "notes.md": None,
+        "script": "Shell",
+    }
+    assert counters["dropped"] == {"not code": 1}
+    rows, counters = read(sources({"folder": str(root), "languages": ["rust", "C"]}), tmp_path / "some")
+    assert [row["origin"] for row in rows] == ["main.rs", "notes.md"] and counters["dropped"] == {"another language": 1}
+    with pytest.raises(ValidationError, match="no language is called Pyton; near are Python"):
+        sources({"folder": str(root), "languages": ["Pyton"]})

@@ -18,48 +18,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from hornbook.model.config import ModelConfig
+from hornbook.model.kv_cache import KVCache, causal_mask
 from hornbook.model.rope import Rope, Tables, rotate
 
 # Projections back into the residual stream.
 OUTPUTS = ("o_proj.weight", "dense.weight", "down_proj.weight", "fc2.weight")
-
-
-class KVCache:
-    """Keys and values of the positions that a decoder has seen; give the same one to every call."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.length = 0  # positions seen by all layers
-        self._context = config.max_position_embeddings
-        self._kv: list[torch.Tensor | None] = [None] * config.num_hidden_layers  # each [2, B, K, room, C]
-        # Keys are stored turned. When LongRoPE changes its factors they are of no use, and the tokens are needed again.
-        self._keep_ids = config.rope_scaling.original_max_position_embeddings if config.rope_scaling else 0
-        self._ids: list[torch.Tensor] = []
-
-    def append(self, layer: int, k_BKTC: torch.Tensor, v_BKTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add positions to one layer; all its keys and values. `length` moves on with `advance`."""
-        end = self.length + k_BKTC.shape[2]
-        kv = self._kv[layer]
-        if kv is None or end > kv.shape[3]:  # room doubles, so that copying stays a small share
-            B, K, _, C = k_BKTC.shape
-            room = max(end, min(2 * end, self._context))
-            grown = k_BKTC.new_empty(2, B, K, room, C)
-            if kv is not None:
-                grown[..., : self.length, :] = kv[..., : self.length, :]
-            self._kv[layer] = kv = grown
-        kv[0, :, :, self.length : end] = k_BKTC
-        kv[1, :, :, self.length : end] = v_BKTC
-        return kv[0, :, :, :end], kv[1, :, :, :end]
-
-    def advance(self, ids_BT: torch.Tensor) -> None:
-        """These tokens have been seen by all layers."""
-        self.length += ids_BT.shape[1]
-        self._ids = [*self._ids, ids_BT] if self.length <= self._keep_ids else []
-
-    def restart(self) -> torch.Tensor:
-        """Forget keys and values; returns the tokens [B, T] that they were of."""
-        ids_BT = torch.cat(self._ids, dim=1)
-        self.length, self._ids = 0, []
-        return ids_BT
 
 
 class RMSNorm(nn.Module):
@@ -107,15 +70,20 @@ class Attention(nn.Module):
         q, k, v = (part.transpose(1, 2) for part in self.project(x_BTD, rope))
         if cache is not None:
             k, v = cache.append(self.layer, k, v)
-        y_BHTC = F.scaled_dot_product_attention(
-            q,
-            k,
-            v,
+        return self.output(self.attend(q, k, v, mask).transpose(1, 2).flatten(2))
+
+    def attend(
+        self, q_BHTC: torch.Tensor, k_BKSC: torch.Tensor, v_BKSC: torch.Tensor, mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """What every head finds for each query [B, H, T, C]; the last of S keys is of the last query's position."""
+        return F.scaled_dot_product_attention(
+            q_BHTC,
+            k_BKSC,
+            v_BKSC,
             attn_mask=mask,
-            is_causal=mask is None and q.shape[2] > 1,
+            is_causal=mask is None and q_BHTC.shape[2] > 1,
             enable_gqa=self.heads != self.kv_heads,
         )
-        return self.output(y_BHTC.transpose(1, 2).flatten(2))
 
 
 class FusedAttention(Attention):
@@ -251,33 +219,27 @@ class Backbone(nn.Module):
         self, ids_BT: torch.Tensor, cache: KVCache | None = None, lengths_B: torch.Tensor | None = None
     ) -> torch.Tensor:
         T = ids_BT.shape[1]
-        if cache is not None and self.rope.outgrows(cache.length, cache.length + T):
-            ids_BT = torch.cat((cache.restart(), ids_BT), dim=1)
-        x_BTD = self.embed_tokens(ids_BT)
-        start, length = (cache.length if cache is not None else 0), ids_BT.shape[1]
-        rope = self.rope.tables(start, length, x_BTD.device, x_BTD.dtype, lengths_B)
-        mask = self._mask(start, length, x_BTD.device)
+        if cache is not None:  # it may ask for earlier tokens again
+            ids_BT, rope, mask = cache.open(ids_BT, lengths_B, self.embed_tokens.weight.dtype)
+        else:
+            rope = self.rope.tables(0, T, ids_BT.device, self.embed_tokens.weight.dtype, lengths_B)
+            mask = causal_mask(0, T, self.window, ids_BT.device)
+        x_BTD = self.embed(ids_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD, rope, mask, cache)
         if cache is not None:
             cache.advance(ids_BT)
         return getattr(self, self._final_norm)(x_BTD[:, -T:])
 
-    def _mask(self, start: int, T: int, device: torch.device) -> torch.Tensor | None:
-        """Which positions [T, start + T] each new one sees; None where it is all up to itself.
-
-        None lets attention take its fast causal way: with a cache it holds for one new position, or for none
-        seen before.
-        """
-        windowed = self.window is not None and start + T > self.window
-        if not windowed and (start == 0 or T == 1):
-            return None
-        mask = torch.ones(T, start + T, dtype=torch.bool, device=device).tril(start)
-        return mask.triu(start - self.window + 1) if windowed and self.window else mask
+    def embed(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """What the first block reads [B, T, D]."""
+        return self.embed_tokens(ids_BT)
 
 
 class Decoder(nn.Module):
     """A language model: token ids to scores of the next token. Fresh weights are to be filled: see `init_weights`."""
+
+    ragged = True  # a cache may hold rows of unequal length
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -291,8 +253,8 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:
         """Logits [B, T, V] of the token after each position.
 
-        With a cache, `ids_BT` goes on where it ends. Without one, rows may be padded to the right, and `lengths_B`
-        holds their true lengths; only LongRoPE needs to know them.
+        With a cache, `ids_BT` goes on where it ends. Where nothing was seen before, rows may be padded to the right,
+        and `lengths_B` holds their true lengths; without a cache, only LongRoPE needs to know them.
         """
         return self.head(self.model(ids_BT, cache, lengths_B))
 

@@ -20,7 +20,7 @@ import torch
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model.config import ModelConfig
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.text import load_tokenizer
 
 FileType = Literal["F32", "F16", "Q8_0"]
 _FILE_TYPES = {

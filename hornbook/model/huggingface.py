@@ -22,11 +22,11 @@ SHARD_BYTES = 5 * 10**9  # more than this goes into several files, as transforme
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
 
-def save(model: Decoder, folder: Path) -> None:
+def save(model: Decoder, folder: Path, chat_template: str | None = None) -> None:
     """Write config.json, generation_config.json and model.safetensors, in the number type of the model.
 
     Weights of more than 5 GB are divided over several files with an index. config.json comes last: a folder that has
-    it is whole. Tokenizer files are for the caller to add. Raises HornbookError when transformers has no such model.
+    it is whole. Tokenizer files are for the caller to add. `chat_template` is Jinja, see `chat_template.py`. Raises HornbookError when transformers has no such model.
     """
     described = describe(model.config, str(model.head_weight.dtype).removeprefix("torch."))
     folder = Path(folder)
@@ -41,6 +41,8 @@ def save(model: Decoder, folder: Path) -> None:
     (folder / (WEIGHTS if len(shards) > 1 else INDEX)).unlink(missing_ok=True)  # of an older model in this place
     special = {name: getattr(model.config, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     atomic_write(folder / "generation_config.json", json.dumps({"_from_model_config": True, **special}, indent=1))
+    if chat_template is not None:
+        atomic_write(folder / "chat_template.jinja", chat_template)
     atomic_write(folder / "config.json", json.dumps(described, indent=1))
 
 

@@ -30,7 +30,7 @@ from hornbook.core.step import step_name
 from hornbook.model import huggingface
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.text import load_tokenizer
 from hornbook.tokenization.train import END_OF_TEXT
 from hornbook.training.batches import DataOrder
 from hornbook.training.config import ModelShape, TrainConfig

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model.config import PARALLEL, LongRope
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.text import load_tokenizer
 from tests.model.tiny import SHAPES, TEXT, tiny_config, tiny_folder, tiny_model
 
 

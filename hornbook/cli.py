@@ -150,9 +150,7 @@ def bpb(
 
 Engine = Annotated[
     Literal["hornbook", "llama.cpp"] | None,
-    typer.Option(
-        help="What computes the model [default: hornbook, or llama.cpp for a GGUF file that only it can run]."
-    ),
+    typer.Option(help="What computes it [default: hornbook, or llama.cpp for a GGUF file that only it can run]."),
 ]
 Temperature = Annotated[float, typer.Option(min=0, help="0: always the most likely token.")]
 TopK = Annotated[int, typer.Option(min=0, help="Draw from this many tokens (0: all).")]

@@ -39,4 +39,5 @@ def speed(times: list[float]) -> str:
     if len(times) < 3:
         return f"{len(times) - 1} pieces of text"
     rate = (len(times) - 2) / max(times[-1] - times[1], 1e-9)
-    return f"{len(times) - 1} pieces of text, the first after {times[1] - times[0]:.2f} s, then {rate:,.0f} a second"
+    shown = f"{rate:,.0f}" if rate > 10 else f"{rate:.1f}"
+    return f"{len(times) - 1} pieces of text, the first after {times[1] - times[0]:.2f} s, then {shown} a second"

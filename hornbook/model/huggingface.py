@@ -26,7 +26,8 @@ def save(model: Decoder, folder: Path, chat_template: str | None = None) -> None
     """Write config.json, generation_config.json and model.safetensors, in the number type of the model.
 
     Weights of more than 5 GB are divided over several files with an index. config.json comes last: a folder that has
-    it is whole. Tokenizer files are for the caller to add. `chat_template` is Jinja, see `chat_template.py`. Raises HornbookError when transformers has no such model.
+    it is whole. Tokenizer files are for the caller to add. `chat_template` is Jinja, see `chat_template.py`. Raises
+    HornbookError when transformers has no such model.
     """
     described = describe(model.config, str(model.head_weight.dtype).removeprefix("torch."))
     folder = Path(folder)

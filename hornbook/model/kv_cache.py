@@ -154,7 +154,8 @@ class KVCache:
             return kv
         if kv is not None:
             rows, positions = max(rows, kv.shape[0]), max(positions, kv.shape[1])
-        grown = like.new_empty(rows, max(positions, min(2 * positions, self._limit)), *self._shape)
+        # Zeros: attention multiplies what it does not see by 0, and memory as it is found may hold numbers without end.
+        grown = like.new_zeros(rows, max(positions, min(2 * positions, self._limit)), *self._shape)
         if kv is not None:
             grown[: kv.shape[0], : kv.shape[1]] = kv
         self._kv[layer] = grown

@@ -44,7 +44,7 @@ def prepared(model: Decoder) -> Iterator[None]:
                 elif isinstance(module, RMSNorm):
                     replacement = _norm(module)
                 if replacement is not None:
-                    module.forward = replacement  # type: ignore[method-assign]
+                    module.forward = replacement
                     undo.callback(delattr, module, "forward")
             if product := _packed(model.head_weight, model.head_bias):
                 model.head = product  # type: ignore[method-assign, assignment]

@@ -138,9 +138,9 @@ def main() -> None:
         lines += measured
     text = "\n".join(
         [
-            f"Greedy, bfloat16, prompts of {PROMPT} tokens and answers of {ANSWER}; ragged: {ROWS} prompts of 10 to 500 "
-            "tokens, answers of 10 to 200. SmolLM2-135M-Instruct with its trained weights; the others are our ladder "
-            "with random ones and room for 1,024 positions. transformers runs the same fused weights as "
+            f"Greedy, bfloat16, prompts of {PROMPT} tokens and answers of {ANSWER}; ragged: {ROWS} prompts of 10 to "
+            "500 tokens, answers of 10 to 200. SmolLM2-135M-Instruct with its trained weights; the others are our "
+            "ladder with random ones and room for 1,024 positions. transformers runs the same fused weights as "
             "`Phi3ForCausalLM`. Tokens/s with the prompts read, medians of "
             f"{options.rounds} rounds, engines in turn. Making the weights ready is not in it: "
             + ", ".join(f"{name} {seconds:.2f} s" for name, seconds in ready.items())

@@ -4,6 +4,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hornbook.deployment.chat import Conversation, chat
 from hornbook.deployment.engines import Ask, open_engine
 from hornbook.model import huggingface
 from hornbook.model.chat_template import builtin_template
+from hornbook.model.generate import generate
 from hornbook.model.gguf import export
 from hornbook.model.load import load_any
 from hornbook.model.sampling import SamplingOptions
@@ -64,12 +66,8 @@ def test_a_conversation_is_asked_in_the_form_of_its_template(folder: Path) -> No
     with open_engine(folder) as engine:
         conversation = Conversation(engine, builtin_template("phi-4-mini"), ASK, system="S")
         said = "".join(conversation.answer("one"))
-        direct = "".join(
-            engine.stream(
-                "<|system|>S<|end|><|user|>one<|end|><|assistant|>", Ask(12, SamplingOptions(1.5), 1, (), True)
-            )
-        )
-        assert said == direct.lstrip()
+        asked = "<|system|>S<|end|><|user|>one<|end|><|assistant|>"
+        assert said == "".join(engine.stream(asked, replace(ASK, is_whole=True))).lstrip()
 
 
 def test_when_the_context_is_full_the_oldest_turns_are_forgotten(
@@ -86,17 +84,15 @@ def test_a_model_without_a_template_is_asked_questions(tmp_path: Path, capsys: p
     model = tiny_folder(tmp_path, tie_word_embeddings=False)
     with open_engine(model) as engine:
         direct = "".join(engine.stream("Instruct: a\nOutput:", ASK))
-    assert answers(model, "a\n") == [direct.lstrip()] or "\n" in direct
+    assert "\n".join(answers(model, "a\n")) == direct.lstrip()
     assert "no chat template" in capsys.readouterr().err
 
 
 def test_every_end_token_of_a_model_ends_an_answer(folder: Path) -> None:
     free = answers(folder, "def f\n", ask=Ask(12))
-    model, tokenizer = load_any(folder)
+    model, _ = load_any(folder)
     with open_engine(folder) as engine:
         ids = engine.encode("<|user|>def f<|end|><|assistant|>", Ask(is_whole=True))
-        from hornbook.model.generate import generate
-
         second = list(generate(model, ids, max_new_tokens=2))[1]
     path = folder / "generation_config.json"
     before = path.read_text()
@@ -112,7 +108,8 @@ def test_both_engines_mean_the_same_by_the_same_options(folder: Path, gguf: Path
     told = []
     for model, name in ((folder, "hornbook"), (gguf, "hornbook"), (gguf, "llama.cpp")):
         with open_engine(model, name) as engine:
-            told.append("".join(engine.stream("def fibonacci(n", Ask(30, sampling))))
+            text = "".join(engine.stream("def fibonacci(n", Ask(30, sampling)))
+            told.append(text.rstrip("�"))  # llama.cpp is silent about a character that never gets complete
     assert told[0] == told[1] == told[2] and len(told[0]) > 5
 
 

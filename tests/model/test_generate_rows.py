@@ -20,6 +20,7 @@ from hornbook.model.score import log_probabilities
 from hornbook.model.sizes import measure
 from tests.model.tiny import tiny_model
 
+LONG = LongRope(24, (1.0,) * 8, tuple(1 + 1.5 * i for i in range(8)))
 SHAPES: dict[str, dict[str, Any]] = {
     "plain": {"tie_word_embeddings": False},
     "window": {"sliding_window": 12, "tie_word_embeddings": False},
@@ -146,3 +147,9 @@ def test_a_prepared_model_computes_the_same_and_is_left_as_it_was(name: str) -> 
     torch.testing.assert_close(inside, before, atol=0.05, rtol=0.05)
     torch.testing.assert_close(one, before[:1, :1], atol=0.05, rtol=0.05)
     assert torch.equal(model(ids), before) and torch.get_num_threads() == threads
+
+
+def test_a_prepared_model_generates_what_it_would_unprepared(model: Decoder) -> None:
+    free = answers(model, prompts())
+    with prepared(model):
+        assert answers(model, prompts()) == free  # in float32, so rounding decides nothing

@@ -22,6 +22,7 @@ Examples:
   hornbook ladder recipes/laptop-python.yaml --sizes 0.3M,3M,10M
   hornbook complete "def fibonacci(n):"
   hornbook export runs/laptop-python/models/final --type Q4_0
+  hornbook chat model.gguf                     talk with a model, yours or another
   hornbook fetch teacher                       a small teacher that runs here; prints where it is
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
   hornbook bpb runs/laptop-python/models/final texts.jsonl --field text
@@ -148,28 +149,71 @@ def bpb(
     print(f"{result['bpb']:.4f} bits per byte ({result['texts']:,} texts, {result['bytes']:,} bytes)")
 
 
+Engine = Annotated[
+    Literal["hornbook", "llama.cpp"] | None,
+    typer.Option(help="What computes it [default: hornbook, or llama.cpp for a GGUF file that only it can run]."),
+]
+Temperature = Annotated[float, typer.Option(min=0, help="0: always the most likely token.")]
+TopK = Annotated[int, typer.Option(min=0, help="Draw from this many tokens (0: all).")]
+TopP = Annotated[float, typer.Option(min=0, max=1, help="Draw from this share of the probability.")]
+MinP = Annotated[
+    float, typer.Option(min=0, max=1, help="Draw from tokens at least this share as likely as the most likely one.")
+]
+Penalty = Annotated[float, typer.Option(min=0, help="Above 1, tokens that were there before become less likely.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed repeats the draws.")]
+Stop = Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")]
+
+
 @app.command()
 def complete(
     prompt: Annotated[str, typer.Argument(help="The start of a text.")],
     model: Annotated[Path, typer.Option(help="Folder or GGUF file of a model.")] = RUN / "models" / "final",
+    engine: Engine = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest continuation.")] = 128,
-    temperature: Annotated[float, typer.Option(min=0, help="0: always the most likely token.")] = 0.2,
-    top_k: Annotated[int, typer.Option(min=0, help="Draw from this many tokens (0: all).")] = 0,
-    top_p: Annotated[float, typer.Option(min=0, max=1, help="Draw from this share of the probability.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="The same seed repeats the draws.")] = 0,
+    temperature: Temperature = 0.2,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = 0,
+    stop: Stop = None,
 ) -> None:
     """Continue a text, streaming. Example: hornbook complete "def fibonacci(n):" """
     from hornbook.deployment.complete import complete as stream
+    from hornbook.deployment.engines import Ask
+    from hornbook.model.sampling import SamplingOptions
 
-    stream(
-        prompt,
-        model=model,
-        max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        seed=seed,
-    )
+    sampling = SamplingOptions(temperature, top_k, top_p, min_p, repetition_penalty)
+    stream(prompt, model=model, engine=engine, ask=Ask(max_new_tokens, sampling, seed, tuple(stop or ())))
+
+
+@app.command()
+def chat(
+    model: Annotated[Path, typer.Argument(help="Folder or GGUF file of a model.")],
+    system: Annotated[str | None, typer.Option(help="What the model is told before the conversation.")] = None,
+    engine: Engine = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 512,
+    temperature: Temperature = 0.2,
+    top_k: TopK = 0,
+    top_p: TopP = 0.95,
+    min_p: MinP = 0.0,
+    repetition_penalty: Penalty = 1.0,
+    seed: Seed = 0,
+    stop: Stop = None,
+) -> None:
+    """Talk with a model; messages are lines of the terminal or of standard input.
+
+    \b
+    Examples:
+      hornbook chat "$(hornbook fetch teacher)"
+      echo "What is a prime?" | hornbook chat model.gguf --engine llama.cpp
+    """
+    from hornbook.deployment.chat import chat as talk
+    from hornbook.deployment.engines import Ask
+    from hornbook.model.sampling import SamplingOptions
+
+    sampling = SamplingOptions(temperature, top_k, top_p, min_p, repetition_penalty)
+    talk(model, system=system, engine=engine, ask=Ask(max_new_tokens, sampling, seed, tuple(stop or ())))
 
 
 @app.command("export-checkpoint")

@@ -15,14 +15,16 @@ from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.deployment.agreement import COMPARED_AS_STORED, Agreement, Row, check, compare
-from hornbook.deployment.complete import open_model
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.deployment.model_card import model_card
 from hornbook.model import gguf
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, fitting_threads, generate, stream_text
+from hornbook.model.generate import generate
 from hornbook.model.gguf_limits import short_context, visible_context
+from hornbook.model.load import load_any
+from hornbook.model.prepare import prepared
+from hornbook.model.text import encode_prompt, stream_text
 
 TRAINING = "training."  # the start of an input's name; the name of the arm follows
 GGUF_TYPES: tuple[gguf.FileType, ...] = ("F16", "Q8_0")
@@ -58,7 +60,7 @@ def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) ->
     atomic_write(out / "agreement.json", json.dumps(agreement, indent=1))
     samples = {"config": config.model_dump(), "completions": completions}
     atomic_write(out / "samples.json", json.dumps(samples, indent=1))
-    model, _ = open_model(final)
+    model, _ = load_any(final)
     atomic_write(final / "README.md", model_card(model.config, model.num_parameters(), agreement))
     sizes = {file.name: file.stat().st_size for file in sorted(out.glob("*.gguf"))}
     return {"agreement": agreement, "bytes_out": sum(sizes.values()), "files": sizes}
@@ -92,12 +94,12 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
     when tokens or probabilities differ.
     """
     _export(folder, path, file_type)
-    model, tokenizer = open_model(folder)
+    model, tokenizer = load_any(folder)
     drawn = math.ceil(config.positions / len(config.prompts))
-    with fitting_threads(model):
+    with prepared(model):
         rows = _rows([_prompt_and_draw(model, tokenizer, p, drawn, config.seed) for p in config.prompts], model.config)
         if file_type in COMPARED_AS_STORED:
-            model, _ = open_model(path)
+            model, _ = load_any(path)
         measured = compare(model, tokenizer, path, config.prompts, rows, file_type)
     check(measured, path, file_type)
     return measured
@@ -128,8 +130,8 @@ def _rows(texts: list[list[int]], config: ModelConfig) -> list[Row]:
 
 def complete_prompts(folder: Path, config: DeploymentConfig) -> list[dict[str, str]]:
     """A greedy and a drawn completion of every prompt: keys `prompt`, `greedy`, `sampled`."""
-    model, tokenizer = open_model(folder)
-    with fitting_threads(model):
+    model, tokenizer = load_any(folder)
+    with prepared(model):
         return [
             {
                 "prompt": prompt,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from hornbook.model.config import ModelConfig
 from hornbook.model.config_json import describe
-from hornbook.model.generate import start_id
+from hornbook.model.text import start_id
 
 _CARD = """---
 library_name: transformers

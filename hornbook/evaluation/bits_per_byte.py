@@ -5,7 +5,7 @@ consecutive windows of (context - 1) tokens; each starts afresh with the model's
 none). Every token of the text is predicted, tokens of the prompt only condition. The bits of all texts are
 summed and divided by their UTF-8 bytes.
 
-Shapes in names: B rows, T positions, D width, N scored tokens, V vocabulary.
+Shapes in names: N scored tokens.
 """
 
 import math
@@ -29,12 +29,12 @@ from hornbook.evaluation.items import Item, read_items
 from hornbook.evaluation.models import models_by_budget
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import start_id
+from hornbook.model.score import logprobs_of_batch
+from hornbook.model.text import start_id
 from hornbook.tokenization.encode import open_tokenizer
 from hornbook.training.machine import machine, read_choices
 
 BATCH_TOKENS = 2048  # what a layer makes of so many stays in the cache
-LOGITS_AT_ONCE = 1 << 20  # float32 numbers, 4 MB: they stay in the cache, whatever the vocabulary
 BITS = pa.schema(
     [
         ("arm", pa.string()),
@@ -176,28 +176,10 @@ def _batches(windows: list[_Window], positions: int) -> Iterator[list[_Window]]:
         yield batch
 
 
-@torch.inference_mode()
 def _nats(model: Decoder, group: list[_Window]) -> tuple[torch.Tensor, list[int]]:
     """Negative log-likelihood of the predicted tokens [N], window after window, and how many each has."""
-    device = model.head_weight.device
-    T = max(len(window.ids) for window in group)
-    # The padding is to the right of all that is predicted, so a causal model never sees it.
-    ids_BT = torch.tensor([window.ids + (0,) * (T - len(window.ids)) for window in group], device=device)
-    positions = torch.arange(1, T, device=device)
-    firsts, ends = (
-        torch.tensor(column, device=device)[:, None]
-        for column in ([window.first for window in group], [len(window.ids) for window in group])
-    )
-    scored = (positions >= firsts) & (positions < ends)  # [B, T - 1]
-    # The true lengths: a window does not depend on those beside it, whatever the rotary embeddings are.
-    hidden_ND = model.hidden(ids_BT[:, :-1], lengths_B=ends.squeeze(1) - 1)[scored]
-    targets_N = ids_BT[:, 1:][scored]
-    rows = max(1, LOGITS_AT_ONCE // model.config.vocab_size)
-    nats = [
-        torch.nn.functional.cross_entropy(model.head(h).float(), targets, reduction="none")
-        for h, targets in zip(hidden_ND.split(rows), targets_N.split(rows), strict=True)
-    ]
-    return torch.cat(nats).cpu(), [len(window.ids) - window.first for window in group]
+    logprobs_N = logprobs_of_batch(model, [window.ids for window in group], [window.first for window in group])
+    return -logprobs_N, [len(window.ids) - window.first for window in group]
 
 
 def _read_sets(folders: Sequence[Path], wanted: Sequence[str]) -> dict[str, list[Item]]:

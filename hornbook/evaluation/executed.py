@@ -6,7 +6,6 @@ exercises/README.md. A solution ends where the text leaves the function (Chen et
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from hornbook.evaluation.models import models_by_budget
 from hornbook.evaluation.sets import EXERCISES
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, fitting_threads, generate, load_tokenizer, stream_text
+from hornbook.model.prepare import prepared
+from hornbook.model.sampling import SamplingOptions
+from hornbook.model.text import encode_prompt, generate_texts, load_tokenizer
 from hornbook.services.sandbox import run_many
 
 EXECUTED = pa.schema(
@@ -62,8 +63,8 @@ def executed_step(inputs: dict[str, Path], out: Path, config: ExecutionConfig) -
     with Progress(f"exercises {config.arm}", len(models) * len(exercises)) as bar:
         for budget, folder in models.items():
             model, tokenizer = huggingface.load(folder), load_tokenizer(folder)
-            with fitting_threads(model):
-                solutions = [_solutions(model, tokenizer, exercise, config, bar) for exercise in exercises]
+            with prepared(model):
+                solutions = _solutions(model, tokenizer, exercises, config, bar)
             table = _judge(exercises, solutions, config)
             about = {"arm": config.arm, "budget": budget, "seed": config.seed}
             same = about | {"parameters": model.num_parameters(), "samples": config.samples}
@@ -86,36 +87,39 @@ def program(exercise: Exercise, solution: str) -> str:
     return f"{exercise.prompt}{solution}\n\n{exercise.tests}\n"
 
 
-def body(pieces: Iterator[str]) -> str:
-    """The text up to the first line that leaves the function; no further piece is asked for."""
-    text = ""
-    for piece in pieces:
-        text += piece
-        if end := _LEFT.search(text):
-            return text[: end.start() + 1]
-    return text
+def end_of_body(text: str) -> int | None:
+    """Where a text leaves the function; None while it does not."""
+    left = _LEFT.search(text)
+    return left.start() + 1 if left else None
 
 
 def _solutions(
-    model: Decoder, tokenizer: Tokenizer, exercise: Exercise, config: ExecutionConfig, bar: Progress
-) -> list[str]:
-    """Samples of the body of one exercise, with the same seeds in every arm; "" where the prompt fills the context."""
+    model: Decoder, tokenizer: Tokenizer, exercises: list[Exercise], config: ExecutionConfig, bar: Progress
+) -> list[list[str]]:
+    """Samples of the body of every exercise, with the same seeds in every arm; "" where a prompt fills the context."""
     # Indentation is mostly one token with the line end before it, so the model is left to write that end itself.
-    prompt = encode_prompt(model.config, tokenizer, exercise.prompt.rstrip("\n"))
-    found = [""] * config.samples if len(prompt) >= model.config.max_position_embeddings else []
-    for sample in range(config.samples - len(found)):
-        ids = generate(
-            model,
-            prompt,
-            max_new_tokens=config.max_new_tokens,
-            temperature=config.temperature,
-            top_p=config.top_p,
-            seed=sample,
-            stop_ids={model.config.eos_token_id},
-        )
-        found.append(body(stream_text(tokenizer, ids)).lstrip("\n"))
-    bar.advance()
-    return found
+    prompts = [encode_prompt(model.config, tokenizer, exercise.prompt.rstrip("\n")) for exercise in exercises]
+    fitting = [number for number, ids in enumerate(prompts) if len(ids) < model.config.max_position_embeddings]
+    rows = [(number, sample) for number in fitting for sample in range(config.samples)]
+    found = [[""] * config.samples for _ in exercises]
+    begun: set[int] = set()
+    for row, piece in generate_texts(
+        model,
+        tokenizer,
+        [prompts[number] for number, _ in rows],
+        SamplingOptions(config.temperature, top_p=config.top_p),
+        max_new_tokens=config.max_new_tokens,
+        seeds=[sample for _, sample in rows],
+        stop_ids={model.config.eos_token_id},
+        end_of=end_of_body,
+    ):
+        number, sample = rows[row]
+        found[number][sample] += piece
+        if number not in begun:
+            begun.add(number)
+            bar.advance()
+    bar.advance(len(exercises) - len(begun))
+    return [[text.lstrip("\n") for text in texts] for texts in found]
 
 
 def _judge(exercises: list[Exercise], solutions: list[list[str]], config: ExecutionConfig) -> pa.Table:

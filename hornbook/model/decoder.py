@@ -19,48 +19,11 @@ from torch.nn import functional as F
 
 from hornbook.model.config import ModelConfig
 from hornbook.model.document_mask import Mask, attention, document_lengths, document_mask
+from hornbook.model.kv_cache import KVCache, causal_mask
 from hornbook.model.rope import Rope, Tables, rotate
 
 # Projections back into the residual stream.
 OUTPUTS = ("o_proj.weight", "dense.weight", "down_proj.weight", "fc2.weight", "w2.weight")
-
-
-class KVCache:
-    """Keys and values of the positions that a decoder has seen; give the same one to every call."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        self.length = 0  # positions seen by all layers
-        self._context = config.max_position_embeddings
-        self._kv: list[torch.Tensor | None] = [None] * config.num_hidden_layers  # each [2, B, K, room, C]
-        # Keys are stored turned. When LongRoPE changes its factors they are of no use, and the tokens are needed again.
-        self._keep_ids = config.rope_scaling.original_max_position_embeddings if config.rope_scaling else 0
-        self._ids: list[torch.Tensor] = []
-
-    def append(self, layer: int, k_BKTC: torch.Tensor, v_BKTC: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Add positions to one layer; all its keys and values. `length` moves on with `advance`."""
-        end = self.length + k_BKTC.shape[2]
-        kv = self._kv[layer]
-        if kv is None or end > kv.shape[3]:  # room doubles, so that copying stays a small share
-            B, K, _, C = k_BKTC.shape
-            room = max(end, min(2 * end, self._context))
-            grown = k_BKTC.new_empty(2, B, K, room, C)
-            if kv is not None:
-                grown[..., : self.length, :] = kv[..., : self.length, :]
-            self._kv[layer] = kv = grown
-        kv[0, :, :, self.length : end] = k_BKTC
-        kv[1, :, :, self.length : end] = v_BKTC
-        return kv[0, :, :, :end], kv[1, :, :, :end]
-
-    def advance(self, ids_BT: torch.Tensor) -> None:
-        """These tokens have been seen by all layers."""
-        self.length += ids_BT.shape[1]
-        self._ids = [*self._ids, ids_BT] if self.length <= self._keep_ids else []
-
-    def restart(self) -> torch.Tensor:
-        """Forget keys and values; returns the tokens [B, T] that they were of."""
-        ids_BT = torch.cat(self._ids, dim=1)
-        self.length, self._ids = 0, []
-        return ids_BT
 
 
 class RMSNorm(nn.Module):
@@ -253,16 +216,19 @@ class Backbone(nn.Module):
         documents_BT: torch.Tensor | None = None,
     ) -> torch.Tensor:
         T = ids_BT.shape[1]
-        if cache is not None and self.rope.outgrows(cache.length, cache.length + T):
-            ids_BT = torch.cat((cache.restart(), ids_BT), dim=1)
-        x_BTD = self.embed(ids_BT)
-        start, length = (cache.length if cache is not None else 0), ids_BT.shape[1]
-        mask: Mask = self._mask(start, length, x_BTD.device) if documents_BT is None else None
-        if documents_BT is not None:
-            mask = document_mask(documents_BT, self.window)
+        dtype = self.embed_tokens.weight.dtype
+        mask: Mask
+        if cache is not None:  # it may ask for earlier tokens again
+            ids_BT, rope, mask = cache.open(ids_BT, lengths_B, dtype)
+        elif documents_BT is not None:
             if self.rope.original_length is not None:
                 lengths_B = document_lengths(documents_BT)
-        rope = self.rope.tables(start, length, x_BTD.device, x_BTD.dtype, lengths_B)
+            rope = self.rope.tables(0, T, ids_BT.device, dtype, lengths_B)
+            mask = document_mask(documents_BT, self.window)
+        else:
+            rope = self.rope.tables(0, T, ids_BT.device, dtype, lengths_B)
+            mask = causal_mask(0, T, self.window, ids_BT.device)
+        x_BTD = self.embed(ids_BT)
         for layer in self.layers:
             x_BTD = layer(x_BTD, rope, mask, cache)
         if cache is not None:
@@ -273,23 +239,12 @@ class Backbone(nn.Module):
         """What the first block reads [B, T, D]."""
         return self.embed_tokens(ids_BT)
 
-    def _mask(self, start: int, T: int, device: torch.device) -> torch.Tensor | None:
-        """Which positions [T, start + T] each new one sees; None where it is all up to itself.
-
-        None lets attention take its fast causal way: with a cache it holds for one new position, or for none
-        seen before.
-        """
-        windowed = self.window is not None and start + T > self.window
-        if not windowed and (start == 0 or T == 1):
-            return None
-        mask = torch.ones(T, start + T, dtype=torch.bool, device=device).tril(start)
-        return mask.triu(start - self.window + 1) if windowed and self.window else mask
-
 
 class Decoder(nn.Module):
     """A language model: token ids to scores of the next token. Fresh weights are to be filled: see `init_weights`."""
 
     backbone: type[Backbone] = Backbone
+    ragged = True  # a cache may hold rows of unequal length
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -303,8 +258,8 @@ class Decoder(nn.Module):
     ) -> torch.Tensor:
         """Logits [B, T, V] of the token after each position.
 
-        With a cache, `ids_BT` goes on where it ends. Without one, rows may be padded to the right, and `lengths_B`
-        holds their true lengths; only LongRoPE needs to know them.
+        With a cache, `ids_BT` goes on where it ends. Where nothing was seen before, rows may be padded to the right,
+        and `lengths_B` holds their true lengths; without a cache, only LongRoPE needs to know them.
         """
         return self.head(self.model(ids_BT, cache, lengths_B))
 

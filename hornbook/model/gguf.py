@@ -19,12 +19,12 @@ from tokenizers import Tokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.model.config import ModelConfig
-from hornbook.model.generate import encode_prompt, start_id
 from hornbook.model.gguf_limits import END_KEYS, differences, limits, visible_context
 from hornbook.model.gguf_names import LONG_FACTORS, NORM_EPS, SHORT_FACTORS, architecture, tensor_name
 from hornbook.model.load import chat_template, eos_token_ids, load_any
 from hornbook.model.pre_tokenizers import pre_tokenizer_name
 from hornbook.model.rope import Rope
+from hornbook.model.text import encode_prompt, start_id
 
 FileType = Literal["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1"]
 FILE_TYPES: tuple[FileType, ...] = get_args(FileType)

@@ -15,13 +15,13 @@ from hornbook.model.decoder import Decoder
 from hornbook.model.weights import read_weights, write_weights
 
 
-def save(model: Decoder, folder: Path, eos_token_ids: Sequence[int] = ()) -> None:
+def save(model: Decoder, folder: Path, eos_token_ids: Sequence[int] = (), chat_template: str | None = None) -> None:
     """Write config.json, generation_config.json and model.safetensors, in the number type of the model.
 
     `eos_token_ids` are all tokens that end an answer, where that of the model is not the only one. Weights of more
     than 5 GB are divided over several files with an index. config.json comes last: a folder that has it is whole.
-    Tokenizer files are for the caller to add. Raises HornbookError when no published
-    architecture computes the model. transformers reads all but phi-3-small, which it has no class for.
+    Tokenizer files are for the caller to add. `chat_template` is Jinja, see `chat_template.py`. Raises HornbookError
+    when no published architecture computes the model. transformers has no class for phi-3-small and reads all others.
     """
     config = model.config
     described = describe(config, str(model.head_weight.dtype).removeprefix("torch."))
@@ -35,6 +35,8 @@ def save(model: Decoder, folder: Path, eos_token_ids: Sequence[int] = ()) -> Non
         "pad_token_id": config.pad_token_id,
     }
     atomic_write(folder / "generation_config.json", json.dumps(special, indent=1))
+    if chat_template is not None:
+        atomic_write(folder / "chat_template.jinja", chat_template)
     atomic_write(folder / "config.json", json.dumps(described, indent=1))
 
 

@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, decoders, processors
 from hornbook.core.errors import HornbookError
 from hornbook.model import gguf_read, huggingface, llama_layout
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import load_tokenizer
 from hornbook.model.gguf_header import GGUFFile
+from hornbook.model.text import load_tokenizer
 
 
 def load_any(path: Path) -> tuple[Decoder, Tokenizer]:

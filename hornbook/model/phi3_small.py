@@ -190,6 +190,7 @@ class Phi3Small(Decoder):
     """phi-3-small; used as every `Decoder`."""
 
     config: Phi3SmallConfig
+    ragged = False  # how far back a head sees is counted from the last key
     backbone = Phi3SmallBackbone
 
     @property

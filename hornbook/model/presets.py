@@ -156,3 +156,11 @@ PRESETS: dict[str, ModelConfig] = {
     **{name: _ladder(shape) for name, shape in LADDER.items()},
     **{f"{name}-parallel": _parallel_ladder(shape) for name, shape in LADDER.items()},
 }
+
+# The form of conversations that published models were tuned on; the base models take questions in the form `qa`.
+CHAT_TEMPLATES = {
+    **dict.fromkeys(("phi-1", "phi-1.5", "phi-2"), "qa"),
+    **{name: "phi-3" for name in PRESETS if name.startswith("phi-3")},
+    **dict.fromkeys(("phi-4", "phi-4-reasoning"), "phi-4"),
+    "phi-4-mini": "phi-4-mini",
+}

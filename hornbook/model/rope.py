@@ -75,6 +75,15 @@ class Rope:
             cos, sin = cos * self.attention_factor, sin * self.attention_factor
         return cos.to(dtype), sin.to(dtype)
 
+    def last_tables(self, length: int, device: torch.device, dtype: torch.dtype) -> Tables:
+        """Cosines and sines [T, 1, R] for positions 0 ... `length - 1`, each the last of a sequence."""
+        if self.original_length is None or length <= self.original_length:
+            return self.tables(0, length, device, dtype)
+        short = self.tables(0, self.original_length, device, dtype)
+        long = self.tables(self.original_length, length - self.original_length, device, dtype)
+        cos, sin = (torch.cat(parts) for parts in zip(short, long, strict=True))
+        return cos, sin
+
     def outgrows(self, before: int, after: int) -> bool:
         """Whether a sequence of `before` tokens that grows to `after` changes its factors, so that keys turned with
         the old ones must be computed again."""

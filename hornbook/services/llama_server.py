@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,9 +40,58 @@ class LlamaServer:
         """The base of its OpenAI-compatible endpoints."""
         return f"http://{self.host}:{self.port}/v1"
 
-    def tokenize(self, text: str) -> list[int]:
-        """Token ids of a text as llama.cpp splits it; nothing is added, no special token recognised."""
-        return self._post("/tokenize", {"content": text, "add_special": False, "parse_special": False})["tokens"]
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
+        """Token ids of a text as llama.cpp splits it.
+
+        `add_special` puts BOS first where the file says so; `parse_special` recognises special tokens in the text.
+        """
+        request = {"content": text, "add_special": add_special, "parse_special": parse_special}
+        return self._post("/tokenize", request)["tokens"]
+
+    def stream(
+        self,
+        ids: Sequence[int],
+        *,
+        n_predict: int,
+        temperature: float,
+        top_k: int,
+        top_p: float,
+        min_p: float,
+        repeat_penalty: float,
+        seed: int,
+        stop: Sequence[str] = (),
+    ) -> Iterator[str]:
+        """Pieces of the text that continues these tokens, as they come.
+
+        The rules act in the order in which transformers applies them, the repetition penalty on the whole text.
+        """
+        request = {
+            "prompt": list(ids),
+            "n_predict": n_predict,
+            "samplers": ["penalties", "temperature", "top_k", "top_p", "min_p"],
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repeat_penalty": repeat_penalty,
+            "repeat_last_n": len(ids) + n_predict,  # all of it
+            "seed": seed,
+            "stop": list(stop),
+            "cache_prompt": True,  # a conversation that goes on is not read again from the start
+            "stream": True,
+        }
+        # The answer is a stream of server-sent events (HTML standard, section 9.2), one JSON object in each.
+        with self._answer("/completion", request) as lines:
+            for line in lines:
+                if not line.startswith(b"data: "):
+                    continue
+                event = json.loads(line.removeprefix(b"data: "))
+                if "error" in event:
+                    raise HornbookError(f"llama.cpp with {self.model.name} gave up: {event['error'].get('message')}.")
+                if event["content"]:
+                    yield event["content"]
+                if event["stop"]:
+                    return
 
     def next_token_logprobs(self, ids: Sequence[int], n_probs: int) -> dict[int, float]:
         """The `n_probs` most likely tokens after `ids`, best first, each with its natural log-probability.
@@ -57,20 +106,24 @@ class LlamaServer:
         return {top["id"]: top["logprob"] for top in answer["completion_probabilities"][0]["top_logprobs"]}
 
     def _post(self, route: str, body: dict[str, Any]) -> dict[str, Any]:
+        with self._answer(route, body) as response:
+            return json.loads(response.read())
+
+    @contextmanager
+    def _answer(self, route: str, body: dict[str, Any]) -> Iterator[HTTPResponse]:
         # http.client goes straight to the address: no proxy of the environment gets between.
         connection = HTTPConnection(self.host, self.port, timeout=REQUEST_SECONDS)
         try:
             connection.request("POST", route, json.dumps(body), {"Content-Type": "application/json"})
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            if response.status != 200:
+                reason = json.loads(response.read()).get("error", {}).get("message", response.reason)
+                raise HornbookError(f"llama.cpp with {self.model.name} refused a request: {reason}.")
+            yield response
         except (OSError, HTTPException, ValueError) as error:
             raise HornbookError(f"llama.cpp with {self.model.name} stopped answering ({error}).") from error
         finally:
             connection.close()
-        if response.status != 200:
-            reason = answer.get("error", {}).get("message", response.reason)
-            raise HornbookError(f"llama.cpp with {self.model.name} refused a request: {reason}.")
-        return answer
 
 
 @contextmanager

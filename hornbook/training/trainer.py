@@ -28,7 +28,7 @@ from hornbook.model import huggingface
 from hornbook.model.build import build
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import load_tokenizer, start_id
+from hornbook.model.text import load_tokenizer, start_id
 from hornbook.tokenization.train import END_OF_TEXT
 from hornbook.training.batches import DataOrder
 from hornbook.training.checkpoint import About, Checkpoints

@@ -6,10 +6,16 @@ from pathlib import Path
 import pytest
 
 from hornbook.core.errors import HornbookError
-from hornbook.deployment.complete import complete
+from hornbook.deployment.complete import complete as complete_with
+from hornbook.deployment.engines import Ask
 from hornbook.model.gguf import export
+from hornbook.model.sampling import SamplingOptions
 from tests.model.llama_files import tiny_llama, write_llama_gguf
 from tests.model.tiny import tiny_folder
+
+
+def complete(prompt: str, *, model: Path, out=None, temperature: float = 0.2, max_new_tokens: int = 20, seed: int = 0):
+    complete_with(prompt, model=model, out=out, ask=Ask(max_new_tokens, SamplingOptions(temperature), seed))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,7 @@ def test_prompt_and_continuation_are_printed_and_repeat_with_the_seed(
     assert printed.out.count("def f(x):") == 3
     first, again, other = printed.out.split("def f(x):")[1:]
     assert first == again != other
-    assert "tokens, the first after" in printed.err and "tokens/s" in printed.err
+    assert "pieces of text, the first after" in printed.err and "a second" in printed.err
 
 
 def test_text_is_written_as_it_comes(folder: Path) -> None:

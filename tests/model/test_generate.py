@@ -13,7 +13,8 @@ from transformers import AutoModelForCausalLM
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model.decoder import Decoder
-from hornbook.model.generate import encode_prompt, generate, load_tokenizer, sample, stream_text
+from hornbook.model.generate import generate
+from hornbook.model.text import encode_prompt, load_tokenizer, stream_text
 from tests.model.tiny import TEXT, tiny_folder, tiny_model
 
 PROMPT = [0, 70, 80, 90, 11]
@@ -69,25 +70,6 @@ def test_a_seed_repeats_the_draws(model: Decoder) -> None:
         list(generate(model, PROMPT, max_new_tokens=40, temperature=1.5, seed=seed)) for seed in (1, 1, 2)
     )
     assert first == again != other
-
-
-def test_draws_follow_temperature_and_filters() -> None:
-    logits = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
-    generator = torch.Generator().manual_seed(0)
-
-    def drawn(temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> list[float]:
-        counts = [0] * 4
-        for _ in range(2000):
-            counts[sample(logits, temperature, top_k, top_p, generator)] += 1
-        return [count / 2000 for count in counts]
-
-    assert drawn() == pytest.approx([0.5, 0.3, 0.15, 0.05], abs=0.05)
-    assert drawn(top_k=2) == pytest.approx([0.625, 0.375, 0, 0], abs=0.05)
-    assert drawn(top_p=0.7) == pytest.approx([0.625, 0.375, 0, 0], abs=0.05)
-    assert drawn(top_p=0.4) == drawn(top_p=0.0) == [1, 0, 0, 0]
-    squared = torch.tensor([0.25, 0.09, 0.0225, 0.0025])
-    assert drawn(temperature=0.5) == pytest.approx((squared / squared.sum()).tolist(), abs=0.05)
-    assert sample(logits, 0.0, 0, 1.0, generator) == 0
 
 
 def test_a_prompt_starts_as_every_text_in_training(model: Decoder, tokenizer: Tokenizer) -> None:

@@ -13,10 +13,10 @@ from tokenizers.processors import TemplateProcessing
 from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model.config import PARALLEL, LongRope
-from hornbook.model.generate import encode_prompt, load_tokenizer
 from hornbook.model.gguf import FILE_TYPES, export
 from hornbook.model.gguf_names import tensor_name
 from hornbook.model.load import chat_template, eos_token_ids, load_any
+from hornbook.model.text import encode_prompt, load_tokenizer
 from hornbook.services.llama_server import serve
 from tests.model.llama_files import tiny_llama, write_llama_folder
 from tests.model.tiny import SHAPES, tiny_config, tiny_folder, tiny_model

@@ -11,10 +11,10 @@ import torch
 from hornbook.core.errors import HornbookError
 from hornbook.model import gguf_read, huggingface
 from hornbook.model.config import LongRope
-from hornbook.model.generate import load_tokenizer
 from hornbook.model.gguf import export
 from hornbook.model.gguf_names import LONG_FACTORS, SHORT_FACTORS
 from hornbook.model.load import load_any
+from hornbook.model.text import load_tokenizer
 from hornbook.services.llama_server import serve
 from tests.model.llama_files import tiny_llama, write_llama_gguf
 from tests.model.tiny import SHAPES, TEXT, tiny_folder

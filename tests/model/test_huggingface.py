@@ -13,7 +13,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.model import huggingface
 from hornbook.model import weights as weights_file
 from hornbook.model.config import PARALLEL, LongRope
-from hornbook.model.generate import load_tokenizer
+from hornbook.model.text import load_tokenizer
 from hornbook.model.weights import INDEX, WEIGHTS
 from tests.model.tiny import SHAPES, TEXT, tiny_config, tiny_folder, tiny_model
 

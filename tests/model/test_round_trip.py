@@ -10,8 +10,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hornbook.model import huggingface
 from hornbook.model.config import LongRope
-from hornbook.model.generate import encode_prompt, generate
+from hornbook.model.generate import generate
 from hornbook.model.load import eos_token_ids, load_any
+from hornbook.model.text import encode_prompt
 from tests.model.tiny import SHAPES, tiny_folder, tiny_model
 
 PROMPT = "def fibonacci(n):"

@@ -35,6 +35,11 @@ class LlamaServer:
     host: str
     port: int
 
+    @property
+    def openai_url(self) -> str:
+        """The base of its OpenAI-compatible endpoints."""
+        return f"http://{self.host}:{self.port}/v1"
+
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a text as llama.cpp splits it; nothing is added, no special token recognised."""
         return self._post("/tokenize", {"content": text, "add_special": False, "parse_special": False})["tokens"]
@@ -69,10 +74,11 @@ class LlamaServer:
 
 
 @contextmanager
-def serve(model: Path, *, context: int = 0, threads: int = 1) -> Iterator[LlamaServer]:
+def serve(model: Path, *, context: int = 0, threads: int = 1, slots: int = 1) -> Iterator[LlamaServer]:
     """Run llama.cpp's server for a GGUF file while the block lasts.
 
-    `context` is the number of positions (0: as many as the file says). Raises HornbookError when xllamacpp is
+    `context` is the number of positions (0: as many as the file says), shared by all `slots`: answers that are written
+    at the same time. Raises HornbookError when xllamacpp is
     missing, or with llama.cpp's own reason when it cannot open the file.
     """
     if importlib.util.find_spec("xllamacpp") is None:
@@ -83,7 +89,7 @@ def serve(model: Path, *, context: int = 0, threads: int = 1) -> Iterator[LlamaS
     # The log goes to a file, because a pipe that nobody reads would stop the server when it is full.
     with tempfile.TemporaryFile("w+", errors="replace") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(model), str(context), str(threads)],
+            [sys.executable, "-m", __name__, str(model), str(context), str(threads), str(slots)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -144,7 +150,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
-def _run_server(model: str, context: int, threads: int) -> None:
+def _run_server(model: str, context: int, threads: int, slots: int) -> None:
     """The child process: serve until standard input closes."""
     ready = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever the library prints goes to the log
@@ -152,8 +158,9 @@ def _run_server(model: str, context: int, threads: int) -> None:
 
     parameters = xllamacpp.CommonParams()
     parameters.model.path = model
+    parameters.model_alias = {Path(model).stem}  # what it calls itself in answers: not where the file lies
     parameters.n_ctx = context
-    parameters.n_parallel = 1
+    parameters.n_parallel = slots
     parameters.cpuparams.n_threads = threads
     parameters.n_gpu_layers = 0
     parameters.fit_params = False
@@ -168,4 +175,4 @@ def _run_server(model: str, context: int, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    _run_server(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _run_server(sys.argv[1], *map(int, sys.argv[2:]))

@@ -39,7 +39,7 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
     steps = steps[: names.index(until) + 1] if until else steps
 
     started, fresh = time.monotonic(), 0
-    with _lock(run):
+    with run_lock(run):
         atomic_write(run / "recipe.yaml", text)
         atomic_write(run / PLAN, json.dumps(names))
         print(f"{recipe.name}: {len(steps)} steps in {run}", flush=True)
@@ -58,7 +58,7 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
 
 
 @contextmanager
-def _lock(run: Path) -> Iterator[None]:
+def run_lock(run: Path) -> Iterator[None]:
     """One process at a time in a run folder; the lock goes with the process, however it ends."""
     try:
         run.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Collections that ship inside the package: the synthetic Python textbook, and beginner exercises."""
+"""Lessons: collections that ship inside the package, and the same form for those that a teacher wrote."""
 
 import gzip
 import json
@@ -9,27 +9,34 @@ from typing import Any
 
 LICENSE = "MIT"
 _TESTS = "\n# tests\n"  # between an exercise of the textbook and the asserts that check it
-_ABOUT = ("kind", "topic", "subtopic", "level", "tests")
+_ABOUT = ("kind", "topic", "subtopic", "level", "tests", "words", "passage", "source", "evidence", "requests")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """JSON lines with id, text, kind, topic, subtopic, level, and for exercises tests."""
+    """A file of lessons that ships."""
 
     path: Path
     version: str  # of the collection and of how it is read
 
     def read(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Item id, text, and what is known about the item.
+        """See `read_lessons`."""
+        return read_lessons(self.path)
 
-        The asserts that check an exercise are in `tests`, not in its text: models learn less from them (docs/LOG.md).
-        """
-        with gzip.open(self.path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                item = json.loads(line)
-                text, _, tests = item["text"].partition(_TESTS)
-                about = {name: item[name] for name in _ABOUT if name in item} | ({"tests": tests} if tests else {})
-                yield item["id"], text.rstrip("\n") + "\n", about
+
+def read_lessons(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Item id, text, and what is known about the item, from JSON lines, packed (.gz) or not.
+
+    Each has id, text, kind, topic, subtopic, level, and for exercises tests; those that a teacher wrote have their
+    provenance, too. The asserts that check an exercise are in `tests`, not in its text: models learn less from them
+    (docs/LOG.md).
+    """
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as lines:
+        for line in lines:
+            item = json.loads(line)
+            text, _, tests = item["text"].partition(_TESTS)
+            about = {name: item[name] for name in _ABOUT if name in item} | ({"tests": tests} if tests else {})
+            yield item["id"], text.rstrip("\n") + "\n", about
 
 
 _HERE = Path(__file__).parent

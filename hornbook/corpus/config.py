@@ -60,7 +60,13 @@ class Builtin(Config):
     builtin: Literal["python-textbook", "python-exercises"]
 
 
-_KINDS = ("python", "distributions", "folder", "builtin")
+class Synthesis(Config):
+    """The lessons of a section of `synthesis` in the same recipe."""
+
+    synthesis: str = Field(min_length=1)
+
+
+_KINDS = ("python", "distributions", "folder", "builtin", "synthesis")
 
 
 def _kind_of_source(value: Any) -> str | None:
@@ -72,12 +78,13 @@ Source = Annotated[
     Annotated[StandardLibrary, Tag("python")]
     | Annotated[Distributions, Tag("distributions")]
     | Annotated[Folder, Tag("folder")]
-    | Annotated[Builtin, Tag("builtin")],
+    | Annotated[Builtin, Tag("builtin")]
+    | Annotated[Synthesis, Tag("synthesis")],
     Discriminator(
         _kind_of_source,
         custom_error_type="unknown_source",
-        custom_error_message="a source is one of `python: stdlib`, `distributions: [NAME, ...]`, `folder: PATH` "
-        "or `builtin: python-textbook`",
+        custom_error_message="a source is one of `python: stdlib`, `distributions: [NAME, ...]`, `folder: PATH`, "
+        "`builtin: python-textbook` or `synthesis: NAME`",
     ),
 ]
 

@@ -31,6 +31,7 @@ class Listing:
     files: list[File]
     skipped: Counter[str] = field(default_factory=Counter)
     digest: str = ""
+    lessons: bool = False  # its files are lessons, read by `builtin.read_lessons`
     remedy: str = ""  # what to do when nothing in it can be read
 
 

@@ -6,7 +6,7 @@ import json
 import re
 import tokenize
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,30 +16,30 @@ from hornbook.core.documents import DOCUMENTS, document_id, text_hash
 from hornbook.core.engine import Counters, add_counters, map_groups
 from hornbook.core.errors import HornbookError
 from hornbook.core.step import content_hash
-from hornbook.corpus.builtin import COLLECTIONS, LICENSE
-from hornbook.corpus.config import Builtin, Distributions, Folder, SourcesConfig
+from hornbook.corpus.builtin import COLLECTIONS, LICENSE, read_lessons
+from hornbook.corpus.config import Builtin, Distributions, Folder, SourcesConfig, Synthesis
 from hornbook.corpus.distributions import list_distribution, list_standard_library
 from hornbook.corpus.folders import list_folder
 from hornbook.corpus.listing import File, Listing, groups, kind_of
 
-_BUILTIN = {str(collection.path): collection for collection in COLLECTIONS.values()}
 _COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", re.ASCII | re.MULTILINE)
 
 
 def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Counters:
     """Read every source of the recipe into documents of whole files.
 
+    The lessons of a source `synthesis: NAME` are in the input `synthesis.NAME`.
     Shards are named `<running number>-<source>`. Files that cannot be read as text are counted by reason. Raises
     HornbookError for a missing distribution or folder and for a source in which nothing can be read.
     """
-    listings = list_sources(config)
+    listings = list_sources(config, inputs)
     work: dict[str, _Group] = {}
     weights: dict[str, float] = {}
     for listing in listings:
         for files in groups(listing, config.shard_bytes):
             slug = re.sub(r"[^a-z0-9]+", "-", listing.source.lower()).strip("-")
             name = f"{len(work):05d}-{slug}"
-            work[name] = _Group(listing.source, listing.license, _meta(listing), files)
+            work[name] = _Group(listing.source, listing.license, _meta(listing), files, listing.lessons)
             weights[name] = sum(file.size for file in files)
     counters = add_counters(map_groups(read_group, work, out, "reading files", weights))
     for listing in listings:
@@ -53,7 +53,7 @@ def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Coun
 
 
 def fingerprint(config: SourcesConfig) -> str:
-    """Hash of versions and contents of everything that `read_step` would read; a second for 200 MB."""
+    """Hash of versions and contents of what `read_step` reads from outside; a second for 200 MB."""
     digest = hashlib.blake2b(digest_size=16)
     for listing in list_sources(config):
         digest.update(f"{listing.source}\0{listing.version}\0{listing.license}\0{listing.digest}\0".encode())
@@ -67,12 +67,18 @@ def fingerprint(config: SourcesConfig) -> str:
     return digest.hexdigest()
 
 
-def list_sources(config: SourcesConfig) -> list[Listing]:
-    """The files of every source, in the order of the recipe; every source has files and a name of its own."""
+def list_sources(config: SourcesConfig, inputs: Mapping[str, Path] | None = None) -> list[Listing]:
+    """The files of every source, in the order of the recipe; every source has files and a name of its own.
+
+    Without inputs, what comes from earlier steps is left out.
+    """
     listings: list[Listing] = []
     for source in config.sources:
         if isinstance(source, Builtin):
             listings.append(_list_builtin(source.builtin))
+        elif isinstance(source, Synthesis):
+            if inputs is not None:
+                listings.append(_list_synthesis(source.synthesis, inputs[f"synthesis.{source.synthesis}"]))
         elif isinstance(source, Folder):
             listings.append(list_folder(source, config.max_file_bytes))
         elif isinstance(source, Distributions):
@@ -101,6 +107,7 @@ class _Group:
     license: str
     meta: str
     files: Sequence[File]
+    lessons: bool
 
 
 def read_group(group: _Group) -> tuple[pa.Table, Counters]:
@@ -109,8 +116,8 @@ def read_group(group: _Group) -> tuple[pa.Table, Counters]:
     dropped: Counter[str] = Counter()
     bytes_in = 0
     for file in group.files:
-        if file.path in _BUILTIN:
-            items = _BUILTIN[file.path].read()
+        if group.lessons:
+            items = read_lessons(Path(file.path))
             rows += [(origin, text, "synthetic", json.dumps(about)) for origin, text, about in items]
             continue
         kind = kind_of(file.path) or "text"
@@ -191,7 +198,15 @@ def _list_builtin(name: str) -> Listing:
         version=collection.version,
         files=[File(str(path), path.name, path.stat().st_size)],
         digest=content_hash(path),
+        lessons=True,
     )
+
+
+def _list_synthesis(name: str, folder: Path) -> Listing:
+    path = folder / "lessons.jsonl"
+    file = File(str(path), path.name, path.stat().st_size)
+    remedy = f"See why lessons were rejected in {folder}."
+    return Listing(f"synthesis:{name}", license="", version="", files=[file], lessons=True, remedy=remedy)
 
 
 def _meta(listing: Listing) -> str:

@@ -190,7 +190,7 @@ def _synthesis(steps: _Steps, recipe: Recipe, name: str) -> Step:
 
 
 def _passages_to_read(steps: _Steps, recipe: Recipe, name: str) -> Step:
-    """The found sources alone, curated for the writers: steps as those of all sources, named `seeds.corpus.files` etc."""
+    """The found sources alone, curated for the writers: steps like those of all, called `seeds.corpus.files` etc."""
     corpus, wanted = recipe.corpus, recipe.synthesis[name].passages
     if not corpus.found.sources:
         raise HornbookError(f"synthesis.{name} reads passages.", "Add a source to corpus.sources that is not written.")

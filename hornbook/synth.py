@@ -95,14 +95,17 @@ def _opened(
 @contextmanager
 def _planned(recipe: Recipe, name: str, folder: Path) -> Iterator[Plan]:
     """The plan of a section, once the passages that it reads are there; the run is locked meanwhile."""
-    steps = synthesis_plan(recipe, name)
     with run_lock(folder):
-        for done in execute(steps[:-1], folder):
-            if done.fresh:
-                print(f"  {done.step.name}", flush=True)
-        documents = steps[-1].inputs.get("documents")
-        read = folder / "steps" / documents.name if documents is not None and not isinstance(documents, Path) else None
-        yield Plan(name, recipe.synthesis[name], read)
+        documents = _documents(recipe, name, folder) if recipe.synthesis[name].reads_passages else None
+        yield Plan(name, recipe.synthesis[name], documents)
+
+
+def _documents(recipe: Recipe, name: str, folder: Path) -> Path:
+    *before, _ = synthesis_plan(recipe, name)
+    for done in execute(before, folder):
+        if done.fresh:
+            print(f"  {done.step.name}", flush=True)
+    return folder / "steps" / before[-1].name
 
 
 def _store(folder: Path, name: str) -> Path:

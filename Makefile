@@ -23,8 +23,8 @@ stress: $(DEV_STAMP)  ## kills, hostile inputs, long resumes
 	$(BIN)/python -m pytest -q -m stress
 
 bench: $(DEV_STAMP)  ## write docs/BENCHMARKS.md
-	for script in encoding_speed scoring_speed classifier_quality curation_speed training_speed thesis \
-		leave_one_out ladder phi1_mini sweeps; do \
+	for script in encoding_speed scoring_speed classifier_quality curation_speed training_speed teacher_speed \
+		sandbox_speed thesis leave_one_out ladder phi1_mini sweeps; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(DEMO_STAMP): pyproject.toml constraints.txt

@@ -1,8 +1,10 @@
 """API keys: read from the environment, sent in one header, and taken out of everything that comes back."""
 
 import os
+from dataclasses import replace
 
 from hornbook.core.errors import HornbookError
+from hornbook.services.chat import Reply
 
 SHORTEST = 8  # a shorter one is no secret (many local servers want any word), and would be found in every text
 
@@ -25,6 +27,17 @@ class Secret:
 
     def scrub(self, text: str) -> str:
         """The text without the key: endpoints repeat it in errors, and a proxy may in answers."""
+        return text.replace(self._value, "[API key]") if len(self._value) >= SHORTEST else text
+
+    def scrub_reply(self, reply: Reply) -> Reply:
+        """The reply without the key in any of its texts."""
         if len(self._value) < SHORTEST:
-            return text
-        return text.replace(self._value, "[API key]")
+            return reply
+        return replace(
+            reply,
+            text=self.scrub(reply.text),
+            finish=self.scrub(reply.finish),
+            model=self.scrub(reply.model),
+            request_id=self.scrub(reply.request_id),
+            detail=self.scrub(reply.detail),
+        )

@@ -12,7 +12,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.services.budget import Budget
 from hornbook.services.chat import Answer, Reply, Request, Requests, Sampling, Usage, content_key
-from hornbook.services.chat_format import body
+from hornbook.services.chat_format import body, encode
 from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.request_cache import RequestCache
 from hornbook.services.structured import DoesNotFit, Schemas, repair
@@ -92,17 +92,19 @@ class Asker:
     async def _reply(self, request: Request) -> tuple[Answer, Reply | None]:
         """The reply from the cache, from another request with this content that is under way, or from the model."""
         asked = body(request, model=self._config.model, sampling=self._sampling, extra=self._config.extra)
-        key = content_key(request, asked)
+        data = encode(asked)
+        key = content_key(data, request.repeat)
         cached = True
         try:
             if (under_way := self._asking.get(key)) is not None:
                 reply = await asyncio.shield(under_way)
             elif (kept := self._cache.get(key)) is not None:
                 reply = kept
+                self._note_model(reply.model)
                 if self._cache.first_time(key):
                     self.budget.recall(reply.usage)
             else:
-                reply = await self._ask(key, asked)
+                reply = await self._ask(key, asked, data)
                 cached = False
         except NotAnswered as error:
             return Answer(request, key, failure=error.failure, detail=error.detail), None
@@ -123,14 +125,14 @@ class Asker:
         )
         return answer, reply
 
-    async def _ask(self, key: str, asked: dict[str, Any]) -> Reply:
+    async def _ask(self, key: str, asked: dict[str, Any], data: bytes) -> Reply:
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._asking[key] = future
         try:
-            reply = await self._transport.send(key, asked)
+            reply = await self._transport.send(key, asked, data)
+            self._note_model(reply.model)  # before it is kept: where it is refused, a later run must ask again
             await self._cache.put(key, reply)
             self._cache.first_time(key)
-            self._note_model(reply.model)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 future.cancel()

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 from hornbook.core.errors import HornbookError
 from hornbook.services.chat import Reply
+from hornbook.services.chat_format import encode
 from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.transport import NotAnswered, Transport
 from hornbook.services.unordered import unordered
@@ -22,7 +23,8 @@ async def answer_lines(transport: Transport, config: TeacherConfig, requests: Pa
     async def one(line: dict[str, Any]) -> tuple[bool, dict[str, Any]]:
         key = line["custom_id"]
         try:
-            reply = await transport.send(key, {**line["body"], "model": config.model})
+            body = {**line["body"], "model": config.model}
+            reply = await transport.send(key, body, encode(body))
         except NotAnswered as error:
             return False, {
                 "custom_id": key,

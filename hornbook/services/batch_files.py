@@ -58,7 +58,7 @@ class BatchFiles:
         self._waiting = {key for key, count in times.items() if count > 0}
         self._number = max((int(number) for path in published if (number := path.stem[9:]).isdigit()), default=0)
 
-    async def send(self, key: str, body: dict[str, Any]) -> Reply:
+    async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """Write the request unless it is waiting already. Always raises NotAnswered: the answer comes later."""
         cost = estimate(body, body["max_tokens"])
         if key not in self._waiting:
@@ -66,7 +66,8 @@ class BatchFiles:
                 raise NotAnswered("budget", "the budget is used up")
             self._cache.first_time(key)
             self._budget.spend(cost)
-            line = json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT, "body": body}).encode() + b"\n"
+            head = json.dumps({"custom_id": key, "method": "POST", "url": ENDPOINT})
+            line = head[:-1].encode() + b', "body": ' + data + b"}\n"
             try:
                 self._write(line)
             except OSError as error:

@@ -1,7 +1,6 @@
 """What is asked of a teacher and what comes back: plain values, the same for every kind of teacher."""
 
 import hashlib
-import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -103,11 +102,10 @@ class Teacher(Protocol):
         ...
 
 
-def content_key(request: Request, body: dict[str, Any]) -> str:
+def content_key(data: bytes, repeat: int) -> str:
     """The hash of everything that bears on an answer: 64 hexadecimal digits.
 
-    `body` is what is sent (`chat_format.body`): model, messages, sampling, schema. Addresses and keys are not part
-    of it, so that an answer stays valid when the endpoint moves.
+    `data` is what is sent (`chat_format.encode`): model, messages, sampling, schema. Addresses and API keys are not
+    part of it, so that an answer stays valid when the endpoint moves.
     """
-    content = {"body": body, "repeat": request.repeat}
-    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return hashlib.sha256(b"%d %b" % (repeat, data)).hexdigest()

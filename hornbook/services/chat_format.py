@@ -3,12 +3,16 @@
 Source: the OpenAI API reference, "Create chat completion". Nothing that an endpoint sends is trusted.
 """
 
+import json
 from typing import Any
 
 from hornbook.services.chat import Failure, Reply, Request, Sampling, Usage
 
 MAX_TOKENS = 10**9  # a usage beyond it is nonsense
 CHARS_PER_TOKEN = 4  # for endpoints that do not count
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 class NotACompletion(Exception):
@@ -32,6 +36,11 @@ def body(request: Request, *, model: str, sampling: Sampling, extra: dict[str, A
         schema = {"name": "answer", "strict": True, "schema": request.schema}
         fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     return fields
+
+
+def encode(fields: dict[str, Any]) -> bytes:
+    """A body as JSON, the same bytes for the same content: keys in order, no spaces, ASCII."""
+    return _JSON.encode(fields).encode()
 
 
 def read_completion(answer: Any, asked: dict[str, Any]) -> Reply:

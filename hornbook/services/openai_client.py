@@ -11,7 +11,6 @@ import json
 import random
 import time
 import urllib.request
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from hornbook.services.transport import NotAnswered
 BACKOFF_SECONDS, LONGEST_BACKOFF = 0.5, 30.0  # doubled from attempt to attempt, times a random share
 CONNECT_SECONDS = 15.0
 HOPELESS = 20  # refusals before the first answer
+MOST_TRIES = 20  # of a request that is put off while others are answered
 BUSY = frozenset({429, 503, 529})  # come back later
 FATAL = {
     401: "Check the API key (key_env).",
@@ -71,13 +71,13 @@ class OpenAIClient:
     ) -> None:
         await self._session.close()
 
-    async def send(self, key: str, body: dict[str, Any]) -> Reply:
+    async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """The reply. Raises NotAnswered for this request alone, HornbookError when no other will fare better."""
-        data = json.dumps(body).encode()
-        first = time.monotonic()
-        attempt = 0
+        first = 0.0  # when it got its first slot
+        attempt = tries = 0
         while True:
             started = await self.concurrency.acquire()
+            first = first or time.monotonic()
             try:
                 if not self.budget.reserve():
                     raise NotAnswered("budget", "the budget is used up")
@@ -100,15 +100,15 @@ class OpenAIClient:
                     raise
             finally:
                 self.concurrency.release()
-            attempt += error.counts
-            self._consider(error, attempt, first)
+            attempt, tries = attempt + error.counts, tries + 1
+            self._consider(error, attempt, tries, first)
             self.retries += 1
             # Full jitter, so that those who failed together do not come back together.
             pause = random.uniform(0, min(LONGEST_BACKOFF, self._backoff * 2 ** min(attempt, 16)))
             await asyncio.sleep(pause)
 
-    def _consider(self, trouble: "_Trouble", attempt: int, first: float) -> None:
-        """Give up, or return to try again; `first` is when this request was first about to be sent."""
+    def _consider(self, trouble: "_Trouble", attempt: int, tries: int, first: float) -> None:
+        """Give up, or return to try again: after `attempt` of the tries that count, the first of them at `first`."""
         if trouble.final:
             self._refusals += 1
             if self._refusals >= HOPELESS and not self._answered_at:
@@ -129,10 +129,11 @@ class OpenAIClient:
                     f"Nothing answers at {self._config.url} ({trouble.what}).", "Start the server, or check url."
                 )
             raise NotAnswered("gave up", f"{attempt} attempts, the last: {trouble.what}")
+        if tries >= MOST_TRIES and time.monotonic() - first > self._config.patience:
+            raise NotAnswered("gave up", f"{tries} tries while others were answered, the last: {trouble.what}")
 
     async def _exchange(self, data: bytes, body: dict[str, Any]) -> Reply:
         """One attempt."""
-        unknown = estimate(body, body["max_tokens"])
         try:
             async with self._session.post(self._url, data=data, proxy=self._proxy, allow_redirects=False) as response:
                 self._spoken = True
@@ -142,28 +143,20 @@ class OpenAIClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _Trouble(self._secret.scrub(str(error)) or "no connection") from None
         except TimeoutError:
-            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=unknown, busy=True) from None
+            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=_most(body), busy=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             words = self._secret.scrub(str(error)) or type(error).__name__
-            raise _Trouble(f"the connection broke ({words})", paid=unknown) from None
+            raise _Trouble(f"the connection broke ({words})", paid=_most(body)) from None
         if content is None:
             limit = f"{self._config.answer_bytes:,} bytes"
-            return Reply("", "", "", "", unknown, "too long", f"the answer is longer than {limit}")
+            return Reply("", "", "", "", _most(body), "too long", f"the answer is longer than {limit}")
         try:
             reply = read_completion(json.loads(content), body)
         except (ValueError, RecursionError, NotACompletion) as error:
             raise _Trouble(
-                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=unknown
+                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=_most(body)
             ) from None
-        scrub = self._secret.scrub
-        return replace(
-            reply,
-            text=scrub(reply.text),
-            finish=scrub(reply.finish),
-            model=scrub(reply.model),
-            request_id=scrub(reply.request_id),
-            detail=scrub(reply.detail),
-        )
+        return self._secret.scrub_reply(reply)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
         """The body, or None when it is longer than allowed: then the connection is closed, the rest never read."""
@@ -193,8 +186,8 @@ class OpenAIClient:
             raise HornbookError(f"{self._config.url} refuses: {what}.", FATAL[status])
         if status in BUSY:
             wait = min(_retry_after(response.headers.get("Retry-After", "")), self._config.patience)
-            # A refusal with 429 is the host's way to set the pace and may come any number of times.
-            return _Trouble(what, busy=True, wait=wait, counts=status != 429)
+            # These set the pace, or say that a model is being loaded: only `patience` ends them.
+            return _Trouble(what, busy=True, wait=wait, counts=False)
         return _Trouble(what, final=status < 500 and status not in (408, 409, 425))
 
 
@@ -213,6 +206,11 @@ class _Trouble(Exception):
     ) -> None:
         self.what, self.paid, self.busy, self.wait, self.final, self.counts = what, paid, busy, wait, final, counts
         super().__init__(what)
+
+
+def _most(body: dict[str, Any]) -> Usage:
+    """What an attempt may have cost at most."""
+    return estimate(body, body["max_tokens"])
 
 
 def _retry_after(value: str) -> float:

@@ -104,7 +104,8 @@ class RequestCache:
     def _flush(self) -> None:
         rows, written = self._pending, self._written
         self._pending, self._written = [], None
-        assert written is not None
+        if written is None:
+            return  # closing the cache was quicker
         try:
             with self._explained():
                 self._db.execute("BEGIN IMMEDIATE")

@@ -14,8 +14,8 @@ class NotAnswered(Exception):
 
 
 class Transport(Protocol):
-    """Takes one body of the chat format; `key` names its content."""
+    """Takes one body of the chat format, with its JSON in `data`; `key` names its content."""
 
-    async def send(self, key: str, body: dict[str, Any]) -> Reply:
+    async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """The reply, paid for. Raises NotAnswered, or HornbookError when no request will be answered."""
         ...

@@ -1,14 +1,16 @@
 """An endpoint that misbehaves in every way loses no request, is paid for none twice, and is not buried."""
 
 import asyncio
+import gzip
 import random
-import resource
+import re
 import time
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from hornbook.core.errors import HornbookError
 from tests.services.chat_server import MODEL, Exchange, ask, chat_server, questions, teacher_of
 
 
@@ -124,6 +126,15 @@ def test_an_empty_answer_is_a_failure_that_is_paid_once(tmp_path: Path) -> None:
     assert sum(server.paid.values()) == 4
 
 
+def peak_mb(anew: bool = False) -> float:
+    """The most memory that this process has had; `anew`: from now on."""
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1024
+
+
 @pytest.mark.parametrize("declared", [True, False])
 def test_answers_of_10_mb_are_cut_off_and_do_not_fill_the_memory(tmp_path: Path, declared: bool) -> None:
     async def huge(exchange: Exchange) -> web.StreamResponse:
@@ -138,11 +149,11 @@ def test_answers_of_10_mb_are_cut_off_and_do_not_fill_the_memory(tmp_path: Path,
         return response
 
     with chat_server(huge) as server:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = peak_mb(anew=True)
         for _ in range(2):
             answers, _ = ask(teacher_of(server), tmp_path / "cache", questions(40))
             assert {a.failure for a in answers} == {"too long"}
-        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        grown = peak_mb() - before
     assert set(server.paid.values()) == {1}
     assert grown < 200, "of 400 MB that were sent"
 
@@ -199,3 +210,35 @@ def test_retry_after_is_honoured(tmp_path: Path) -> None:
         answers, _ = ask(teacher_of(server), tmp_path / "cache", questions(50))
     assert not any(a.failure for a in answers)
     assert sum(server.asked.values()) <= 50 + 8  # those that were under way when the first refusal came
+
+
+def test_an_endpoint_that_only_puts_off_is_one_clear_error(tmp_path: Path) -> None:
+    async def never(exchange: Exchange) -> web.StreamResponse:
+        return web.json_response({"error": {"message": "Loading model"}}, status=503)
+
+    with chat_server(never) as server, pytest.raises(HornbookError, match=r"not answered anything.*Loading model"):
+        ask(teacher_of(server, patience=0.3), tmp_path / "cache", questions(50))
+
+
+def test_a_request_that_is_put_off_for_ever_holds_nobody_up(tmp_path: Path) -> None:
+    async def but_one(exchange: Exchange) -> web.StreamResponse:
+        await asyncio.sleep(0.005)
+        return web.Response(status=503) if exchange.said == "q3" else exchange.answer()
+
+    with chat_server(but_one) as server:
+        answers, _ = ask(teacher_of(server, patience=0.5, concurrency=2), tmp_path / "cache", questions(600))
+    assert {a.request.tag: a.failure for a in answers if a.failure} == {"3": "gave up"} and len(answers) == 600
+
+
+def test_a_compressed_bomb_does_not_fill_the_memory(tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(300_000_000), 1)
+
+    async def explode(exchange: Exchange) -> web.StreamResponse:
+        return web.Response(body=bomb, headers={"Content-Encoding": "gzip", "Content-Type": "application/json"})
+
+    with chat_server(explode) as server:
+        before = peak_mb(anew=True)
+        answers, _ = ask(teacher_of(server, attempts=2, concurrency=1), tmp_path / "cache", questions(2))
+        grown = peak_mb() - before
+    assert all(a.failure in ("too long", "gave up") for a in answers)
+    assert grown < 150, "of 300 MB"

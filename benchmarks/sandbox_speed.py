@@ -62,8 +62,8 @@ def main() -> None:
     load = os.getloadavg()[0]
     table = markdown_table(["", "taken", "items/s", "processor time each", "items/s if both cores were free"], rows)
     conditions = (
-        "Items of the textbook that ships, read and checked as if a teacher had just written them, as many at a time as\n"
-        f"cores; medians of {ROUNDS} rounds. Load of the machine meanwhile: {load:.1f}. Goal: {GOAL} a second on two cores."
+        "Items of the textbook that ships, read and checked as if a teacher had just written them, as many at a time\n"
+        f"as cores; medians of {ROUNDS} rounds. Load of the machine meanwhile: {load:.1f}. Goal: {GOAL} a second."
     )
     record("Sandbox: verified items", f"{conditions}\n\n{table}\n\n{sandbox.describe().capitalize()}.")
 

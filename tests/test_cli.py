@@ -46,6 +46,7 @@ def recipe_with(folder: Path, old: str, new: str) -> None:
         (["bpb", "nowhere", "x.jsonl"], "nowhere"),
         (["why", "abcdef"], "runs/laptop-python"),
         (["status", "nowhere"], "nowhere"),
+        (["synth", "run", "none.yaml"], "no recipe none.yaml"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(tmp_path, arguments, message):

@@ -15,7 +15,7 @@ from hornbook.synthesis.config import SynthesisConfig
 from hornbook.synthesis.seeds import Seed, shipped_plan
 from hornbook.synthesis.writers import WRITERS
 
-ITEMS, ROUNDS, GOAL = 200, 3, 40
+ITEMS, ROUNDS, GOAL = 100, 3, 40
 CONFIG = SynthesisConfig(plan="python-textbook")
 
 

@@ -60,15 +60,20 @@ def __printed__(show, said):
 
 _SURVIVORS = """
 __survivors__ = []
+__checked = __checked__
+__checked__ = lambda: None
+__tests = compile(__tests__, "tests", "exec")
 for __name, __source in __variants__:
     try:
-        exec(__source, {"__name__": "__main__", "__checked__": lambda: None})
+        __names = {"__name__": "__main__", "__doctest__": __doctest__}
+        exec(__source, __names)
+        exec(__tests, __names)
     except BaseException:
         continue
     __survivors__.append(__name)
 if __survivors__:
     raise AssertionError("the tests let through: " + ", ".join(__survivors__))
-__checked__()
+__checked()
 """
 
 _ARROW = re.compile(r"^(?:->|=>|→|(?:expected )?output:?|prints:?|result:?)\s*", re.I)
@@ -92,14 +97,14 @@ def against_trivial(code: str, tests: str, names: Sequence[str]) -> str:
     Trivial is a function (or a method) that does nothing but return a constant or its first argument; `names` are the
     functions and classes that are replaced.
     """
+    tree = ast.parse(code)
     variants = []
     for value in (*_TRIVIAL, "first argument"):
-        tree = _Stubbed(frozenset(names), value).visit(ast.parse(code))
-        stub = ast.unparse(ast.fix_missing_locations(tree))
-        # Doctests of the original, because a stub has no docstring.
-        examples = [_call(source, want) for source, want in _doctests(code)]
-        variants.append((value, "\n".join([_DOCTEST if examples else "", stub, *examples, tests])))
-    return f"__variants__ = {variants!r}\n{_SURVIVORS}"
+        stubbed = _Stubbed(frozenset(names), value).visit(tree)
+        variants.append((value, ast.unparse(ast.fix_missing_locations(stubbed))))
+    # Doctests of the original, because a stub has no docstring.
+    whole = "\n".join([*(_call(source, want) for source, want in _doctests(code)), tests])
+    return f"{_DOCTEST}\n__variants__ = {variants!r}\n__tests__ = {whole!r}\n{_SURVIVORS}"
 
 
 def session(text: str) -> str:

@@ -65,7 +65,7 @@ def main() -> None:
         "Items of the textbook that ships, read and checked as if a teacher had just written them, as many at a time\n"
         f"as cores; medians of {ROUNDS} rounds. Load of the machine meanwhile: {load:.1f}. Goal: {GOAL} a second."
     )
-    record("Sandbox: verified items", f"{conditions}\n\n{table}\n\n{sandbox.describe().capitalize()}.")
+    record("Sandbox: verified items", f"{conditions}\n\n{table}\n\n{sandbox.describe()}.")
 
 
 if __name__ == "__main__":

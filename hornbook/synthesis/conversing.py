@@ -147,7 +147,8 @@ def _record(item: _Item, verdict: Verdict, draft: Draft | None) -> dict[str, Any
     record |= {"requests": item.requests, "reason": verdict.reason, "detail": verdict.detail}
     if draft is not None and not verdict.reason:
         return record | {"text": draft.text, "tests": draft.tests, "evidence": verdict.evidence}
-    return record | {"answer": item.last[:_SHOWN]}
+    seen = "\n".join(filter(None, (draft.text, draft.tests))) if draft is not None else item.last
+    return record | {"answer": seen[:_SHOWN]}
 
 
 def _tagged(id: str, number: int, asked: Asked) -> Request:

@@ -154,6 +154,8 @@ def require() -> None:
 
 def _outcome(folder: Path, number: int, secret: str, limits: Limits) -> Outcome:
     """Read what the keeper of a program and the program's own process told."""
+    if failed := _read(folder / f"{number}-failed", limits):
+        raise HornbookError(f"The sandbox failed ({failed}).", "Check that the temporary folder can be written.")
     output, status, report = (_read(folder / f"{number}-{name}", limits) for name in ("output", "status", "report"))
     lines = status.splitlines()
     held = tuple(filter(None, lines[0].split(","))) if lines else ()

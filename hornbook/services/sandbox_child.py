@@ -60,7 +60,12 @@ def main() -> None:
     for number, program in enumerate(programs):
         keeper = os.fork()
         if not keeper:
-            os._exit(_keep(program, f"{folder}/{number}", limits, secret))
+            try:
+                os._exit(_keep(program, f"{folder}/{number}", limits, secret))
+            except BaseException as error:
+                with open(f"{folder}/{number}-failed", "w") as file:
+                    file.write(f"{type(error).__name__}: {error}")
+                os._exit(1)
         os.waitpid(keeper, 0)
     os._exit(0)
 
@@ -87,16 +92,16 @@ def _become_nobody(home: str) -> None:
     """No limit on processes holds for root. Stay root where nobody else could read the interpreter."""
     if os.geteuid():
         return
-    os.chown(home, _NOBODY, _NOBODY)
-    os.chmod(os.path.dirname(home), 0o711)
-    with suppress(OSError):
+    with suppress(OSError):  # root of a container may own nothing of nobody's
+        os.chown(home, _NOBODY, _NOBODY)
+        os.chmod(os.path.dirname(home), 0o711)
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)
         os.seteuid(_NOBODY)
-        if not os.access(os.__file__, os.R_OK, effective_ids=True):
-            os.seteuid(0)
-            return
+        readable = os.access(os.__file__, os.R_OK, effective_ids=True)
         os.seteuid(0)
+        if not readable:
+            return
         os.setresuid(_NOBODY, _NOBODY, _NOBODY)
     _call("prctl", _SET_DUMPABLE, 1, 0, 0, 0)  # or /proc/self would still be root's
 

@@ -68,6 +68,7 @@ def parse(code: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            compile(code, "answer", "exec", dont_inherit=True)  # sees more than the parser, such as a stray `return`
             return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None

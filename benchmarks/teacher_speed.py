@@ -30,8 +30,8 @@ from record import record
 
 from hornbook.services.asking import Asker
 from hornbook.services.budget import Budget
-from hornbook.services.chat import Request, Sampling
-from hornbook.services.chat_format import body
+from hornbook.services.chat import Request
+from hornbook.services.chat_format import body, encode
 from hornbook.services.llama_server import serve
 from hornbook.services.llm import EMBEDDED_CONTEXT, EMBEDDED_MODEL
 from hornbook.services.llm_config import TeacherConfig
@@ -88,14 +88,14 @@ def playback() -> Iterator[str]:
         process.wait()
 
 
-async def bare(url: str, number: int) -> float:
+async def bare(config: TeacherConfig, number: int) -> float:
     """Requests a second of aiohttp alone."""
-    bodies = (json.dumps(body(r, model="playback", sampling=Sampling(), extra={})).encode() for r in passages(number))
+    bodies = (encode(body(r, config)) for r in passages(number))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
 
         async def work() -> None:
             for data in bodies:
-                async with session.post(f"{url}/chat/completions", data=data) as response:
+                async with session.post(f"{config.url}/chat/completions", data=data) as response:
                     json.loads(await response.read())
 
         started = time.perf_counter()
@@ -138,7 +138,7 @@ def endpoint(rounds: int, long_requests: int) -> str:
         config = TeacherConfig(url=url, model="playback", concurrency=IN_FLIGHT)
         for number in range(rounds):
             began = time.process_time()
-            plain.append(asyncio.run(bare(url, ROUND_REQUESTS)))
+            plain.append(asyncio.run(bare(config, ROUND_REQUESTS)))
             between = time.process_time()
             plain_cpu.append((between - began) / ROUND_REQUESTS * 1e6)
             cache = Path(folder) / f"{number}.sqlite"
@@ -206,7 +206,6 @@ def embedded(rounds: int, threads: int) -> str:
     """The table of the embedded teacher."""
     theirs, mine = [], []
     extra = {"ignore_eos": True}  # every answer has as many tokens as the others
-    sampling = Sampling(max_tokens=EMBEDDED_TOKENS)
     with (
         tempfile.TemporaryDirectory() as folder,
         serve(fetch_teacher(), context=SLOTS * EMBEDDED_CONTEXT, threads=threads, slots=SLOTS) as server,
@@ -215,8 +214,8 @@ def embedded(rounds: int, threads: int) -> str:
             url=server.openai_url, model=EMBEDDED_MODEL, max_tokens=EMBEDDED_TOKENS, extra=extra, concurrency=2 * SLOTS
         )
         for number in range(rounds + 1):
-            bodies = [body(r, model="m", sampling=sampling, extra=extra) for r in stories(EMBEDDED_REQUESTS)]
-            reference = driven(server.port, [json.dumps(fields).encode() for fields in bodies])
+            bodies = [encode(body(request, config)) for request in stories(EMBEDDED_REQUESTS)]
+            reference = driven(server.port, bodies)
             requests = stories(EMBEDDED_REQUESTS)
             cache = Path(folder) / f"{number}.sqlite"
             rate, _, _ = asyncio.run(ours(config, cache, iter(requests), EMBEDDED_REQUESTS))
@@ -243,16 +242,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--long", type=int, default=LONG_REQUESTS)
-    parser.add_argument("--only", choices=["endpoint", "embedded"], help="print that part and record nothing")
+    parser.add_argument("--only", choices=["endpoint", "embedded"], help="run and record that part alone")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of llama.cpp; fewer on a busy machine")
+    parser.add_argument("--note", default="", help="a remark about the machine, to stand below the numbers")
     given = parser.parse_args()
-    if given.only == "endpoint":
-        print(endpoint(given.rounds, given.long))
-    elif given.only == "embedded":
-        print(embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads))
-    else:
-        tables = embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads), endpoint(given.rounds, given.long)
-        record("Teachers", tables[1] + tables[0])
+    if given.only != "endpoint":
+        table = embedded(min(given.rounds, EMBEDDED_ROUNDS), given.threads)
+        record("Teachers: the embedded one", table + "\n" + given.note)
+    if given.only != "embedded":
+        record("Teachers: an endpoint", endpoint(given.rounds, given.long) + "\n" + given.note)
 
 
 if __name__ == "__main__":

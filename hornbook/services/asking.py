@@ -11,7 +11,7 @@ from typing import Any
 from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.services.budget import Budget
-from hornbook.services.chat import Answer, Reply, Request, Requests, Sampling, Usage, content_key
+from hornbook.services.chat import Answer, Reply, Request, Requests, Usage, content_key
 from hornbook.services.chat_format import body, encode
 from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.request_cache import RequestCache
@@ -38,7 +38,6 @@ class Asker:
         self.counts = Counts()
         self.budget = budget
         self._config, self._cache, self._transport = config, cache, transport
-        self._sampling = Sampling(config.temperature, config.top_p, config.max_tokens)
         self._schemas = Schemas()
         self._asking: dict[str, asyncio.Future[Reply]] = {}  # contents under way
 
@@ -91,7 +90,7 @@ class Asker:
 
     async def _reply(self, request: Request) -> tuple[Answer, Reply | None]:
         """The reply from the cache, from another request with this content that is under way, or from the model."""
-        asked = body(request, model=self._config.model, sampling=self._sampling, extra=self._config.extra)
+        asked = body(request, self._config)
         data = encode(asked)
         key = content_key(data, request.repeat)
         cached = True
@@ -108,20 +107,18 @@ class Asker:
                 cached = False
         except NotAnswered as error:
             return Answer(request, key, failure=error.failure, detail=error.detail), None
-        usage = Usage() if under_way is not None else reply.usage
         answer = Answer(
             request,
             key,
-            reply.text,
-            None,
-            reply.finish,
-            reply.model,
-            reply.request_id,
-            usage,
-            cached,
-            False,
-            reply.failure,
-            reply.detail,
+            text=reply.text,
+            finish=reply.finish,
+            model=reply.model,
+            request_id=reply.request_id,
+            answered=reply.answered,
+            usage=Usage() if under_way is not None else reply.usage,
+            cached=cached,
+            failure=reply.failure,
+            detail=reply.detail,
         )
         return answer, reply
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from hornbook.core.errors import HornbookError
 from hornbook.services.chat import Reply
-from hornbook.services.chat_format import encode
+from hornbook.services.chat_format import at_most, encode
 from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.transport import NotAnswered, Transport
 from hornbook.services.unordered import unordered
@@ -67,7 +67,8 @@ def _missing(requests: Path, done: set[str]) -> Iterator[dict[str, Any]]:
         for number, text in enumerate(file, 1):
             try:
                 line = json.loads(text)
-                if line["custom_id"] not in done and isinstance(line["body"]["max_tokens"], int):
+                at_most(line["body"])  # is it a body at all?
+                if line["custom_id"] not in done:
                     yield line
             except (ValueError, KeyError, TypeError) as error:
                 problem = f"{requests}, line {number}: no request of a batch."

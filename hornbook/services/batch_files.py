@@ -19,7 +19,7 @@ from typing import IO, Any, Self
 from hornbook.core.errors import HornbookError, explain
 from hornbook.services.budget import Budget
 from hornbook.services.chat import Reply
-from hornbook.services.chat_format import NotACompletion, error_text, estimate, read_completion
+from hornbook.services.chat_format import NotACompletion, at_most, error_text, read_completion
 from hornbook.services.request_cache import RequestCache
 from hornbook.services.transport import NotAnswered
 
@@ -60,7 +60,7 @@ class BatchFiles:
 
     async def send(self, key: str, body: dict[str, Any], data: bytes) -> Reply:
         """Write the request unless it is waiting already. Always raises NotAnswered: the answer comes later."""
-        cost = estimate(body, body["max_tokens"])
+        cost = at_most(body)
         if key not in self._waiting:
             if not self._budget.reserve():
                 raise NotAnswered("budget", "the budget is used up")

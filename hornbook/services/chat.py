@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
 Message = dict[str, str]  # role (system, user or assistant) and content
@@ -66,6 +67,7 @@ class Reply:
     usage: Usage
     failure: Failure = ""
     detail: str = ""
+    answered: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Answer:
     finish: str = ""
     model: str = ""
     request_id: str = ""
+    answered: str = ""  # when it was given, as an ISO date and time
     usage: Usage = Usage()
     cached: bool = False
     repaired: bool = False

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from hornbook.services.chat import Failure, Reply, Request, Sampling, Usage
+from hornbook.services.llm_config import TeacherConfig
 
 MAX_TOKENS = 10**9  # a usage beyond it is nonsense
 CHARS_PER_TOKEN = 4  # for endpoints that do not count
@@ -19,16 +20,16 @@ class NotACompletion(Exception):
     """The JSON is not a chat completion."""
 
 
-def body(request: Request, *, model: str, sampling: Sampling, extra: dict[str, Any]) -> dict[str, Any]:
-    """What is sent for a request; `sampling` is used where the request has none of its own."""
-    sampling = request.sampling or sampling
+def body(request: Request, config: TeacherConfig) -> dict[str, Any]:
+    """What is sent for a request; the teacher's sampling is used where the request has none of its own."""
+    sampling = request.sampling or Sampling(config.temperature, config.top_p, config.max_tokens)
     fields: dict[str, Any] = {
-        "model": model,
+        "model": config.model,
         "messages": list(request.messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        **extra,
+        config.max_tokens_key: sampling.max_tokens,
+        **config.extra,
     }
     if sampling.seed is not None:
         fields["seed"] = sampling.seed
@@ -74,8 +75,12 @@ def read_completion(answer: Any, asked: dict[str, Any]) -> Reply:
     )
 
 
-def estimate(asked: dict[str, Any], completion: int) -> Usage:
-    """Tokens of a request by its length, with a number of tokens for its answer."""
+def at_most(asked: dict[str, Any]) -> Usage:
+    """What a request may cost: its tokens by its length, and an answer as long as is allowed."""
+    return _estimate(asked, asked.get("max_tokens") or asked["max_completion_tokens"])
+
+
+def _estimate(asked: dict[str, Any], completion: int) -> Usage:
     chars = sum(len(message["content"]) for message in asked["messages"])
     return Usage(-(-chars // CHARS_PER_TOKEN), completion)
 
@@ -89,7 +94,7 @@ def error_text(answer: Any) -> str:
 
 def _usage(usage: Any, asked: dict[str, Any], text: str) -> Usage:
     counts = usage if isinstance(usage, dict) else {}
-    guess = estimate(asked, -(-len(text) // CHARS_PER_TOKEN))
+    guess = _estimate(asked, -(-len(text) // CHARS_PER_TOKEN))
     return Usage(
         _count(counts.get("prompt_tokens"), guess.prompt), _count(counts.get("completion_tokens"), guess.completion)
     )

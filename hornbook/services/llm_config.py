@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 from hornbook.core.config import Config
 
 EMBEDDED = "embedded"
-SAMPLING_KEYS = frozenset({"model", "messages", "temperature", "top_p", "max_tokens", "seed", "response_format"})
+SAMPLING_KEYS = frozenset(
+    {"seed", "response_format", "model", "messages", "temperature", "top_p", "max_tokens", "max_completion_tokens"}
+)
 
 
 class BudgetConfig(Config):
@@ -35,6 +37,7 @@ class TeacherConfig(Config):
     temperature: float = Field(0.0, ge=0)
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(1024, ge=1)  # of one answer
+    max_tokens_key: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"  # the new name, where it is wanted
     extra: dict[str, Any] = Field(
         default_factory=dict
     )  # further fields of the request, such as {chat_template_kwargs: {...}}

@@ -21,7 +21,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.services.api_key import Secret
 from hornbook.services.budget import Budget
 from hornbook.services.chat import Reply, Usage
-from hornbook.services.chat_format import NotACompletion, error_text, estimate, read_completion
+from hornbook.services.chat_format import NotACompletion, at_most, error_text, read_completion
 from hornbook.services.concurrency import Concurrency
 from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.transport import NotAnswered
@@ -143,18 +143,18 @@ class OpenAIClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise _Trouble(self._secret.scrub(str(error)) or "no connection") from None
         except TimeoutError:
-            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=_most(body), busy=True) from None
+            raise _Trouble(f"no answer within {self._config.timeout:g} s", paid=at_most(body), busy=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             words = self._secret.scrub(str(error)) or type(error).__name__
-            raise _Trouble(f"the connection broke ({words})", paid=_most(body)) from None
+            raise _Trouble(f"the connection broke ({words})", paid=at_most(body)) from None
         if content is None:
             limit = f"{self._config.answer_bytes:,} bytes"
-            return Reply("", "", "", "", _most(body), "too long", f"the answer is longer than {limit}")
+            return Reply("", "", "", "", at_most(body), "too long", f"the answer is longer than {limit}")
         try:
             reply = read_completion(json.loads(content), body)
         except (ValueError, RecursionError, NotACompletion) as error:
             raise _Trouble(
-                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=_most(body)
+                f"the answer is no completion ({self._secret.scrub(str(error))[:200]})", paid=at_most(body)
             ) from None
         return self._secret.scrub_reply(reply)
 
@@ -182,7 +182,8 @@ class OpenAIClient:
         what = self._secret.scrub(f"{status} {response.reason or ''} {said}".strip())
         if 300 <= status < 400:
             raise HornbookError(f"{self._config.url} redirects ({what}).", "Put the address behind it into url.")
-        if status in FATAL:
+        # After an answer, 403 and 404 are about this request: a filter of the host, for example.
+        if status in FATAL and (status < 403 or not self._answered_at):
             raise HornbookError(f"{self._config.url} refuses: {what}.", FATAL[status])
         if status in BUSY:
             wait = min(_retry_after(response.headers.get("Retry-After", "")), self._config.patience)
@@ -206,11 +207,6 @@ class _Trouble(Exception):
     ) -> None:
         self.what, self.paid, self.busy, self.wait, self.final, self.counts = what, paid, busy, wait, final, counts
         super().__init__(what)
-
-
-def _most(body: dict[str, Any]) -> Usage:
-    """What an attempt may have cost at most."""
-    return estimate(body, body["max_tokens"])
 
 
 def _retry_after(value: str) -> float:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,9 +27,10 @@ CREATE TABLE IF NOT EXISTS batch_errors (
     key TEXT NOT NULL, line_id TEXT NOT NULL, detail TEXT NOT NULL, PRIMARY KEY (key, line_id));
 CREATE TEMP TABLE counted (key INTEGER PRIMARY KEY);
 """
-_GET = (
-    "SELECT text, finish, model, request_id, prompt_tokens, completion_tokens, failure, detail FROM answers WHERE key=?"
-)
+_GET = """
+SELECT text, finish, model, request_id, prompt_tokens, completion_tokens, failure, detail, answered
+FROM answers WHERE key = ?
+"""
 _PUT = "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -64,8 +64,8 @@ class RequestCache:
             row = self._db.execute(_GET, (key,)).fetchone()
         if row is None:
             return None
-        text, finish, model, request_id, prompt, completion, failure, detail = row
-        return Reply(text, finish, model, request_id, Usage(prompt, completion), failure, detail)
+        text, finish, model, request_id, prompt, completion, failure, detail, answered = row
+        return Reply(text, finish, model, request_id, Usage(prompt, completion), failure, detail, answered)
 
     def first_time(self, key: str) -> bool:
         """Whether this run comes upon a request for the first time; remembered on disk, not in memory."""
@@ -143,7 +143,6 @@ class RequestCache:
 
 
 def _row(key: str, reply: Reply) -> tuple[object, ...]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
     usage = reply.usage
     texts = (reply.text, reply.finish, reply.model, reply.request_id)
-    return (key, *texts, usage.prompt, usage.completion, reply.failure, reply.detail, now)
+    return (key, *texts, usage.prompt, usage.completion, reply.failure, reply.detail, reply.answered)

@@ -43,7 +43,8 @@ def test_what_is_sent_is_what_was_configured(tmp_path: Path) -> None:
         config = teacher_of(server, temperature=0.5, max_tokens=99, extra={"stop": ["END"]})
         ask(config, tmp_path / "cache", questions(1))
         ask(config, tmp_path / "cache", questions(1, sampling=own, schema=SCHEMA))
-    first, second = server.bodies[:2]
+        ask(teacher_of(server, max_tokens_key="max_completion_tokens"), tmp_path / "cache", questions(1))
+    first, second, _, third = server.bodies  # the answer to the second was no JSON, and was repaired
     assert first == {
         "model": MODEL,
         "messages": [{"role": "user", "content": "q0"}],
@@ -53,6 +54,7 @@ def test_what_is_sent_is_what_was_configured(tmp_path: Path) -> None:
         "stop": ["END"],
     }
     assert (second["temperature"], second["top_p"], second["max_tokens"], second["seed"]) == (0.7, 0.9, 7, 3)
+    assert third["max_completion_tokens"] == 1024 and "max_tokens" not in third
     assert second["response_format"]["json_schema"]["schema"] == SCHEMA
 
 

@@ -12,15 +12,19 @@ import pytest
 from hornbook.core.errors import HornbookError
 from hornbook.services.chat import Reply, Request, Sampling, Usage, content_key
 from hornbook.services.chat_format import body, encode
+from hornbook.services.llm_config import TeacherConfig
 from hornbook.services.request_cache import RequestCache
 
-REPLY = Reply("text\nwith ünïcödé", "stop", "model", "id-1", Usage(3, 4), "too long", "detail")
+CONFIG = TeacherConfig(url="http://here/v1", model="m")
+REPLY = Reply(
+    "text\nwith ünïcödé", "stop", "model", "id-1", Usage(3, 4), "too long", "detail", "2026-01-01T00:00:00+00:00"
+)
 
 
 def key(text: str = "q", repeat: int = 0, **fields: object) -> str:
     sampling = Sampling(**fields)  # type: ignore[arg-type]
     request = Request(({"role": "user", "content": text},), sampling)
-    return content_key(encode(body(request, model="m", sampling=sampling, extra={})), repeat)
+    return content_key(encode(body(request, CONFIG)), repeat)
 
 
 def test_a_reply_comes_back_as_it_was_and_the_first_one_stays(tmp_path: Path) -> None:
@@ -39,7 +43,8 @@ def test_what_bears_on_an_answer_is_in_the_key_and_nothing_else() -> None:
     keys = [key(), key("other"), key(repeat=1), key(temperature=0.5), key(top_p=0.5), key(max_tokens=9), key(seed=1)]
     assert len(set(keys)) == len(keys)
     tagged = Request(({"content": "q", "role": "user"},), Sampling(), tag="mine")  # other order of fields, a tag
-    assert content_key(encode(body(tagged, model="m", sampling=Sampling(top_p=0.1), extra={})), 0) == key()
+    other = CONFIG.model_copy(update={"url": "http://elsewhere/v1", "top_p": 0.1, "concurrency": 1})
+    assert content_key(encode(body(tagged, other)), 0) == key()
 
 
 def test_a_file_of_another_version_is_left_alone(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def test_code_is_found_however_it_is_wrapped(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "I would rather not.", "```python\ndef def def\n```", "```bash\nls -l\n```", "\0", "```python\nreturn 1\n```"]
+    "text",
+    ["", "I would rather not.", "```python\ndef def def\n```", "```bash\nls -l\n```", "\0", "```python\nreturn 1\n```"],
 )
 def test_what_holds_no_python_gives_none(text):
     assert python_code(text).strip() == ""

@@ -7,9 +7,10 @@ import pytest
 from hornbook.corpus.builtin import COLLECTIONS
 from hornbook.services.chat import Answer, Request
 from hornbook.synthesis.config import SynthesisConfig
+from hornbook.synthesis.prompts import load_prompt
 from hornbook.synthesis.seeds import Passage, Seed, shipped_plan
 from hornbook.synthesis.writers import WRITERS
-from hornbook.synthesis.writing import Draft, Rejected, write
+from hornbook.synthesis.writing import Draft, Rejected, prompt_fields, write
 from tests.synthesis.canned import EXERCISE, LESSON, REASONING, reply
 
 CODE = '''def count_words(text: str) -> dict[str, int]:
@@ -101,6 +102,7 @@ def test_votes_see_the_signature_and_not_the_tests():
     assert WRITERS["exercise"].check(draft, seed("exercise"), config()).evidence["votes"] == "3 of 3"
 
 
+PROMPT_FIELDS = prompt_fields(Seed("id", "exercise"), SynthesisConfig(writers={"exercise": 1}))
 BODY = "return sum(value for value in values if value % 2 == 0)"
 UNDOCUMENTED = f"def f(values):\n    {BODY}\n"
 UNFOUND = json.dumps(
@@ -116,6 +118,9 @@ EXERCISE_TEXT = EXERCISE.format(name="f", word="kite")
         ("exercise", EXERCISE_TEXT.split("```python\nassert")[0].replace(">>> f([1, 2, 4])\n    6", ""), "no test"),
         ("exercise", EXERCISE_TEXT.replace(BODY, "pass"), "no solution"),
         ("exercise", "```python\nprint('hello')\n```", "no function"),
+        ("exercise", load_prompt("exercise").template.render(PROMPT_FIELDS), "copies the example"),
+        ("exercise", EXERCISE_TEXT.replace("Return the", "What the function returns, in a sentence or two."), "copies"),
+        ("reasoning", load_prompt("reasoning").template.render(PROMPT_FIELDS), "copies the example|no steps"),
         ("section", LESSON.replace("```python", "```text"), "no code"),
         ("section", LESSON.replace("def left(taken):", "def left(taken:"), "does not parse"),
         ("section", "# Short\n\n```python\nassert True\n```", "too short"),

@@ -12,6 +12,7 @@ from hornbook.synthesis.programs import is_print
 from hornbook.synthesis.seeds import Seed
 from hornbook.synthesis.writing import Asked, Draft, Rejected, Writer, ask
 
+_PLACEHOLDER = "in a sentence or two"  # what the example of the prompt says in place of a docstring
 TESTS_MARK = "\n# tests\n"  # between an exercise and its asserts, as in the textbook that ships
 
 
@@ -36,6 +37,8 @@ def parse(answer: Answer, seed: Seed, config: SynthesisConfig) -> Draft:
         raise Rejected("no docstring")
     if not any(_does_something(node) for node in documented):
         raise Rejected("no solution")
+    if any(node.name == "name" or _PLACEHOLDER in (ast.get_docstring(node) or "") for node in documented):
+        raise Rejected("copies the example of the prompt", text)
     return Draft(text, asserts, (text,), {"entry": documented[0].name})
 
 

@@ -25,6 +25,8 @@ def parse(answer: Answer, seed: Seed, config: SynthesisConfig) -> Draft:
     found = final_answer(prose)
     if not found:
         raise Rejected("no answer", text[-200:])
+    if found.lower() == "the short answer alone":
+        raise Rejected("copies the example of the prompt", text[:200])
     if repeats_itself(prose):
         raise Rejected("repeats itself", text[-200:])
     if config.code and not programs:

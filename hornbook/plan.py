@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hornbook.ablation.verdict import verdict_step
+from hornbook.core.errors import HornbookError
 from hornbook.core.step import Step, StepFunction, content_hash
 from hornbook.corpus.held_out import hold_out_step
 from hornbook.corpus.identity import fingerprint
@@ -27,6 +28,9 @@ from hornbook.evaluation.sets import EXERCISES, held_out_step, sets_step
 from hornbook.evaluation.sets import fingerprint as sets_fingerprint
 from hornbook.recipe import Arm, Curation, Recipe
 from hornbook.report.page import TEMPLATES, report_step
+from hornbook.synthesis.config import Outline
+from hornbook.synthesis.prompts import PROMPTS
+from hornbook.synthesis.synthesize import synthesis_step
 from hornbook.tokenization.encode import encode_step
 from hornbook.tokenization.train import train_tokenizer_step
 from hornbook.training.probe import probe_step
@@ -38,12 +42,15 @@ LEARNING = ("numpy", "scipy", "scikit-learn")
 class _Steps(dict[str, Step]):
     """Steps by name, in the order of travel. What is asked for twice is one step."""
 
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix  # of all names
+
     def add(self, name: str, run: StepFunction, kind: str, config: Any = None, *rest: Any, **more: Any) -> Step:
         """The step that does this, if there is one by this name or as a variant of it; else a new one.
 
         Where the name is taken by a step that does something else, the new one is called `name.variant`.
         """
-        variant = more.pop("variant", "")
+        variant, name = more.pop("variant", ""), self.prefix + name
         step = Step(name, run, kind, config, *rest, **more)
         for known in self.values():
             if f"{known.name}.".startswith(f"{name}.") and replace(step, name=known.name) == known:
@@ -59,8 +66,11 @@ def plan(recipe: Recipe) -> list[Step]:
     steps = _Steps()
     add, corpus, arms = steps.add, recipe.corpus, recipe.arms
 
+    # Synthesis: lessons that a teacher writes, some of them from passages that curation keeps.
+    lessons = {f"synthesis.{name}": _synthesis(steps, recipe, name) for name in corpus.written}
+
     # Corpus: sources -> files -> passages. Some files are kept away from all arms, for evaluation.
-    files = add("corpus.files", read_step, "read", corpus.reading, external=fingerprint(corpus.reading))
+    files = add("corpus.files", read_step, "read", corpus.reading, lessons, external=fingerprint(corpus.reading))
     held_files = add("corpus.held_out", hold_out_step, "verdict", corpus.held_out, {"documents": files})
     passages = add("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files})
 
@@ -161,6 +171,44 @@ def plan(recipe: Recipe) -> list[Step]:
     )
     add("report.page", report_step, "publish", None, dict(steps), ("matplotlib",), content_hash(TEMPLATES))
     return list(steps.values())
+
+
+def synthesis_plan(recipe: Recipe, name: str) -> list[Step]:
+    """The steps of one section of `synthesis`, its own the last, whether or not it is a source of the corpus."""
+    steps = _Steps()
+    _synthesis(steps, recipe, name)
+    return list(steps.values())
+
+
+def _synthesis(steps: _Steps, recipe: Recipe, name: str) -> Step:
+    """One section of `synthesis`, after the steps that give it passages to read."""
+    config = recipe.synthesis[name]
+    inputs = {"documents": _passages_to_read(steps, recipe, name)} if config.reads_passages else {}
+    outline = content_hash(config.topics.outline) if isinstance(config.topics, Outline) else ""
+    external = content_hash(PROMPTS) + outline
+    return steps.add(f"synthesis.{name}", synthesis_step, "transform", config, inputs, external=external)
+
+
+def _passages_to_read(steps: _Steps, recipe: Recipe, name: str) -> Step:
+    """The found sources alone, curated for the writers: steps like those of all, called `seeds.corpus.files` etc."""
+    corpus, wanted = recipe.corpus, recipe.synthesis[name].passages
+    if not corpus.found.sources:
+        raise HornbookError(f"synthesis.{name} reads passages.", "Add a source to corpus.sources that is not written.")
+    frozen, seeds = recipe.evaluation.sets, _Steps("seeds.")
+    seeds.update({known: step for known, step in steps.items() if known.startswith("seeds.")})
+    files = seeds.add("corpus.files", read_step, "read", corpus.found, external=fingerprint(corpus.found))
+    basis = {
+        "files": files,
+        "held_out_files": seeds.add("corpus.held_out", hold_out_step, "verdict", corpus.held_out, {"documents": files}),
+        "documents": seeds.add("corpus.passages", passages_step, "transform", corpus.passages, {"documents": files}),
+        "sets": steps.add("evaluation.sets", sets_step, "read", frozen, external=sets_fingerprint(frozen)),
+    }
+    share = wanted.top_share if wanted.filter == "classifier" else None
+    arm = Arm(name=f"for-{name}", filter=wanted.filter, top_share=share, max_bytes=wanted.max_bytes)
+    given = _curation(seeds, recipe.curation, arm, basis)
+    selected = seeds.add(f"curation.select.{arm.name}", select_step, "select", arm.selection(), given)
+    steps.update(seeds)
+    return selected
 
 
 def _curation(steps: _Steps, curation: Curation, arm: Arm, basis: dict[str, Step]) -> dict[str, Step]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -15,7 +15,7 @@ from hornbook.ablation.config import VerdictConfig
 from hornbook.core.config import Config
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
-from hornbook.corpus.config import HoldOutConfig, PassageConfig, Source, SourcesConfig, relative_to
+from hornbook.corpus.config import HoldOutConfig, PassageConfig, Source, SourcesConfig, Synthesis, relative_to
 from hornbook.curation.config import (
     ArmConfig,
     ClassifierConfig,
@@ -27,6 +27,7 @@ from hornbook.curation.config import (
 )
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.evaluation.config import ExecutionConfig, SetsConfig
+from hornbook.synthesis.config import Outline, SynthesisConfig
 from hornbook.tokenization.config import EncodeConfig, TokenizerConfig
 from hornbook.tokenization.shards import CORPUS, LESSONS
 from hornbook.training.config import ProbeConfig, TrainConfig
@@ -42,6 +43,17 @@ class Corpus(SourcesConfig):
     def reading(self) -> SourcesConfig:
         """What bears on reading alone."""
         return SourcesConfig(**{name: getattr(self, name) for name in SourcesConfig.model_fields})
+
+    @property
+    def found(self) -> SourcesConfig:
+        """The reading of all sources but those that are written."""
+        sources = [source for source in self.sources if not isinstance(source, Synthesis)]
+        return self.reading.model_copy(update={"sources": sources})
+
+    @property
+    def written(self) -> list[str]:
+        """The sections of `synthesis` that are sources."""
+        return [source.synthesis for source in self.sources if isinstance(source, Synthesis)]
 
 
 class Curation(Config):
@@ -103,6 +115,7 @@ class Recipe(Config):
     name: str = Field(pattern=r"^[\w.-]+$")
     seed: int = Field(0, ge=0)  # of what is drawn and trained, unless a section gives its own
     corpus: Corpus
+    synthesis: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")], SynthesisConfig] = Field(default={})
     curation: Curation = Curation()
     arms: tuple[Arm, ...] = Field(min_length=2)
     tokenization: Tokenization = Tokenization()
@@ -121,6 +134,9 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _arms_fit_together(self) -> Self:
+        for name in self.corpus.written:
+            if name not in self.synthesis:
+                raise ValueError(f"corpus.sources: there is no section synthesis.{name}")
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError("arms: each needs a name of its own")
@@ -239,7 +255,13 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     if not classifier.labels.startswith("builtin:"):
         classifier = classifier.model_copy(update={"labels": str(folder / classifier.labels)})
     curation = recipe.curation.model_copy(update={"classifier": classifier})
-    return recipe.model_copy(update={"corpus": corpus, "curation": curation})
+    written = {
+        name: section.model_copy(update={"topics": Outline(outline=folder / section.topics.outline)})
+        if isinstance(section.topics, Outline)
+        else section
+        for name, section in recipe.synthesis.items()
+    }
+    return recipe.model_copy(update={"corpus": corpus, "curation": curation, "synthesis": written})
 
 
 _WORTH_TRAINING = 3_000_000  # bytes that the best passages should have together, if the folder is large enough

@@ -9,7 +9,7 @@ import pytest
 
 from tests.miniature import RECIPE, hornbook, write_labels
 
-VERBS = ("run", "compare", "sweep", "init", "score", "bpb", "complete", "fetch", "why", "status")
+VERBS = ("run", "compare", "sweep", "init", "score", "bpb", "complete", "fetch", "why", "status", "synth")
 
 
 def test_help_shows_every_verb_and_examples(tmp_path):
@@ -46,6 +46,7 @@ def recipe_with(folder: Path, old: str, new: str) -> None:
         (["bpb", "nowhere", "x.jsonl"], "nowhere"),
         (["why", "abcdef"], "runs/laptop-python"),
         (["status", "nowhere"], "nowhere"),
+        (["synth", "run", "none.yaml"], "no recipe none.yaml"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_status_2(tmp_path, arguments, message):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hornbook.core.errors import HornbookError
+from hornbook.core.step import step_identity
 from hornbook.plan import plan
 from hornbook.recipe import load_recipe
 from tests.miniature import RECIPE, write_labels
@@ -115,3 +116,50 @@ def test_exercises_are_executed_at_the_reference_budget_where_the_recipe_says_so
     config = found["evaluation.executed.raw"].config
     assert (config.arm, config.seed, config.budget) == ("raw", 0, 8000)
     assert found["ablation.verdict"].inputs["evaluation.executed.raw"] is found["evaluation.executed.raw"]
+
+
+def with_lessons(folder: Path, writers: str, more: str = "") -> dict:
+    """Steps by name of the miniature recipe with lessons that are written, more keys in their section."""
+    (folder / "home" / "code").mkdir(parents=True, exist_ok=True)
+    (folder / "home" / "code" / "a.py").write_text("def one():\n    return 1\n")
+    write_labels(folder)
+    section = f"synthesis:\n  mine: {{writers: {writers}{more}}}\ncorpus:"
+    text = RECIPE.replace("corpus:", section).replace("held_out: {", "held_out: {", 1)
+    text = text.replace("    - builtin: python-textbook\n", "    - builtin: python-textbook\n    - synthesis: mine\n")
+    (folder / "recipe.yaml").write_text(text)
+    return {step.name: step for step in plan(load_recipe(folder / "recipe.yaml"))}
+
+
+def test_written_lessons_are_a_source_of_the_corpus(tmp_path):
+    found = with_lessons(tmp_path, "{exercise: 3}")
+    assert next(iter(found)) == "synthesis.mine"
+    assert found["corpus.files"].inputs == {"synthesis.mine": found["synthesis.mine"]}
+    assert not any(name.startswith("seeds.") for name in found)
+
+
+def test_writers_of_passages_read_what_curation_keeps_of_the_other_sources(tmp_path):
+    found = with_lessons(tmp_path, "{rewrite: 3}")
+    passages = found["synthesis.mine"].inputs["documents"]
+    assert passages.name == "seeds.curation.select.for-mine" and passages.config.filter == "classifier"
+    assert {source.__class__.__name__ for source in found["seeds.corpus.files"].config.sources} == {"Folder", "Builtin"}
+    assert found["corpus.files"].name in found and "curation.scores" in found
+    rules = with_lessons(tmp_path, "{rewrite: 3}", ", passages: {filter: rules}")
+    assert not any(name.startswith("seeds.curation.scores") for name in rules)
+
+
+def test_another_address_or_budget_of_the_teacher_writes_nothing_anew_and_another_model_does(tmp_path):
+    def identity(teacher: str) -> str:
+        step = with_lessons(tmp_path, "{exercise: 3}", f", teacher: {{url: 'http://{teacher}'}}")["synthesis.mine"]
+        return step_identity(step, {})
+
+    one = identity("a/v1', model: m, budget: {requests: 5}, concurrency: 3, timeout: 5, key_env: 'K")
+    assert identity("b/v1', model: 'm") == one and identity("a/v1', model: 'n") != one
+
+
+@pytest.mark.parametrize(
+    ("writers", "message"),
+    [("{novel: 3}", "synthesis.mine.writers"), ("{}", "give either writers"), ("{exercise: 0}", "exercise")],
+)
+def test_a_section_that_cannot_be_is_an_error_that_names_it(tmp_path, writers, message):
+    with pytest.raises(HornbookError, match=message):
+        with_lessons(tmp_path, writers)

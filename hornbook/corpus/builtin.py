@@ -1,10 +1,9 @@
-"""Collections that ship inside the package: the synthetic Python textbook, and beginner exercises."""
+"""Lessons: collections that ship inside the package, and the same form for those that a teacher wrote."""
 
 import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,34 @@ from hornbook.corpus.listing import File, Listing, Record
 
 LICENSE = "MIT"
 _TESTS = "\n# tests\n"  # between an exercise of the textbook and the asserts that check it
-_ABOUT = ("kind", "topic", "subtopic", "level", "tests")
+_ABOUT = ("kind", "topic", "subtopic", "level", "tests", "words", "passage", "source", "evidence", "requests")
 
 
 @dataclass(frozen=True)
 class Collection:
-    """JSON lines with id, text, kind, topic, subtopic, level, and for exercises tests."""
+    """A file of lessons that ships."""
 
     path: Path
     version: str  # of the collection and of how it is read
 
     def read(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """Item id, text, and what is known about the item.
+        """See `read_lessons`."""
+        return read_lessons(self.path)
 
-        The asserts that check an exercise are in `tests`, not in its text: models learn less from them (docs/LOG.md).
-        """
-        with gzip.open(self.path, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                item = json.loads(line)
-                text, _, tests = item["text"].partition(_TESTS)
-                about = {name: item[name] for name in _ABOUT if name in item} | ({"tests": tests} if tests else {})
-                yield item["id"], text.rstrip("\n") + "\n", about
+
+def read_lessons(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Item id, text, and what is known about the item, from JSON lines, packed (.gz) or not.
+
+    Each has id, text, kind, topic, subtopic, level, and for exercises tests; those that a teacher wrote have their
+    provenance, too. The asserts that check an exercise are in `tests`, not in its text: models learn less from them
+    (docs/LOG.md).
+    """
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as lines:
+        for line in lines:
+            item = json.loads(line)
+            text, _, tests = item["text"].partition(_TESTS)
+            about = {name: item[name] for name in _ABOUT if name in item} | ({"tests": tests} if tests else {})
+            yield item["id"], text.rstrip("\n") + "\n", about
 
 
 _HERE = Path(__file__).parent
@@ -46,18 +52,21 @@ COLLECTIONS = {
 def list_builtin(name: str) -> Listing:
     """The one file of a collection."""
     collection = COLLECTIONS[name]
-    path = collection.path
-    return Listing(
-        source=f"builtin:{name}",
-        license=LICENSE,
-        version=collection.version,
-        files=[File(str(path), path.name, path.stat().st_size)],
-        read=partial(_read, name),
-        clean=False,
-        digest=content_hash(path),
+    return _listing(
+        f"builtin:{name}", collection.path, LICENSE, collection.version, digest=content_hash(collection.path)
     )
 
 
-def _read(name: str, _: File) -> Iterator[Record]:
-    for origin, text, about in COLLECTIONS[name].read():
+def list_written(name: str, folder: Path) -> Listing:
+    """The lessons that a step of synthesis left in its folder."""
+    return _listing(f"synthesis:{name}", folder / "lessons.jsonl", remedy=f"See why lessons were rejected in {folder}.")
+
+
+def _listing(source: str, path: Path, license: str = "", version: str = "", **more: str) -> Listing:
+    file = File(str(path), path.name, path.stat().st_size)
+    return Listing(source, license, version, [file], read=_records, clean=False, **more)  # type: ignore[arg-type]
+
+
+def _records(file: File) -> Iterator[Record]:
+    for origin, text, about in read_lessons(Path(file.path)):
         yield Record(origin, text, "synthetic", about)

@@ -135,7 +135,13 @@ class Builtin(Config):
     builtin: Literal["python-textbook", "python-exercises"]
 
 
-_KINDS = ("python", "distributions", "folder", "jsonl", "parquet", "dataset", "warc", "builtin")
+class Synthesis(Config):
+    """The lessons of a section of `synthesis` in the same recipe."""
+
+    synthesis: str = Field(min_length=1)
+
+
+_KINDS = ("python", "distributions", "folder", "jsonl", "parquet", "dataset", "warc", "builtin", "synthesis")
 
 
 def _kind_of_source(value: Any) -> str | None:
@@ -151,12 +157,14 @@ Source = Annotated[
     | Annotated[Parquet, Tag("parquet")]
     | Annotated[Dataset, Tag("dataset")]
     | Annotated[Warc, Tag("warc")]
-    | Annotated[Builtin, Tag("builtin")],
+    | Annotated[Builtin, Tag("builtin")]
+    | Annotated[Synthesis, Tag("synthesis")],
     Discriminator(
         _kind_of_source,
         custom_error_type="unknown_source",
         custom_error_message="a source is one of `python: stdlib`, `distributions: [NAME, ...]`, `folder: PATH`, "
-        "`jsonl: PATHS`, `parquet: PATHS`, `dataset: NAME`, `warc: PATHS` or `builtin: python-textbook`",
+        "`jsonl: PATHS`, `parquet: PATHS`, `dataset: NAME`, `warc: PATHS`, `builtin: python-textbook` or "
+        "`synthesis: NAME`",
     ),
 ]
 

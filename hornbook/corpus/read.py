@@ -25,11 +25,12 @@ _NAMED = 5  # skipped files and records that are named, of each reason and sourc
 def read_step(inputs: dict[str, Path], out: Path, config: SourcesConfig) -> Counters:
     """Read every source of the recipe into documents of whole files and records.
 
+    The lessons of a source `synthesis: NAME` are in the input `synthesis.NAME`.
     Shards are named `<running number>-<source>`. What cannot be read as text is counted by reason, and some of it is
     named. Raises HornbookError for a missing distribution or folder and for a source in which nothing can be
     read.
     """
-    listings = list_sources(config)
+    listings = list_sources(config, inputs)
     work: dict[str, _Group] = {}
     weights: dict[str, float] = {}
     for listing in listings:

@@ -1,9 +1,11 @@
 """The sources of a recipe as listings of files."""
 
 from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 from hornbook.core.errors import HornbookError
-from hornbook.corpus.builtin import list_builtin
+from hornbook.corpus.builtin import list_builtin, list_written
 from hornbook.corpus.config import (
     Builtin,
     Dataset,
@@ -13,6 +15,7 @@ from hornbook.corpus.config import (
     Parquet,
     Source,
     SourcesConfig,
+    Synthesis,
     Warc,
 )
 from hornbook.corpus.datasets import list_dataset
@@ -22,9 +25,17 @@ from hornbook.corpus.listing import Listing
 from hornbook.corpus.records import JSONL_SUFFIXES, PARQUET_SUFFIXES, list_records
 
 
-def list_sources(config: SourcesConfig) -> list[Listing]:
-    """The files of every source, in the order of the recipe; every source has files and a name of its own."""
-    listings = [listing for source in config.sources for listing in _list(source, config.max_file_bytes)]
+def list_sources(config: SourcesConfig, inputs: Mapping[str, Path] | None = None) -> list[Listing]:
+    """The files of every source, in the order of the recipe; every source has files and a name of its own.
+
+    What earlier steps wrote is in `inputs`, by the names of the steps; without inputs it is left out.
+    """
+    listings: list[Listing] = []
+    for source in config.sources:
+        if not isinstance(source, Synthesis):
+            listings += _list(source, config.max_file_bytes)
+        elif inputs is not None:
+            listings.append(list_written(source.synthesis, inputs[f"synthesis.{source.synthesis}"]))
     names = Counter(listing.source for listing in listings)
     for listing in listings:
         if names[listing.source] > 1:

@@ -7,12 +7,12 @@
 `open_batch` is the same with files in place of an endpoint.
 """
 
-import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hornbook.core.engine import workers
 from hornbook.services.asking import Asker
 from hornbook.services.batch_answers import answer_lines
 from hornbook.services.batch_files import BatchFiles
@@ -96,7 +96,7 @@ async def _client(config: TeacherConfig) -> AsyncIterator[tuple["OpenAIClient", 
     with ExitStack() as stack:
         if config.url == EMBEDDED:
             slots = config.slots
-            context, threads = slots * EMBEDDED_CONTEXT, os.cpu_count() or 1
+            context, threads = slots * EMBEDDED_CONTEXT, workers()
             server = stack.enter_context(serve(fetch_teacher(), context=context, threads=threads, slots=slots))
             # Twice the slots: the next request is there before a slot is free.
             at_once = min(config.concurrency, 2 * slots)

@@ -309,3 +309,26 @@ def test_code_of_any_language_is_read_or_only_what_is_asked_for(tmp_path):
     assert [row["origin"] for row in rows] == ["main.rs", "notes.md"] and counters["dropped"] == {"another language": 1}
     with pytest.raises(ValidationError, match="no language is called Pyton; near are Python"):
         sources({"folder": str(root), "languages": ["Pyton"]})
+
+
+def test_written_lessons_are_read_with_what_is_known_of_them(tmp_path):
+    (tmp_path / "written").mkdir()
+    lesson = {"id": "lessons-exercise-000001", "kind": "exercise", "topic": "lists", "level": 2, "words": ["kite"]}
+    lesson |= {"text": "def f():\n    return 1\n\n# tests\nassert f() == 1\n", "requests": [{"model": "big"}]}
+    (tmp_path / "written" / "lessons.jsonl").write_text(json.dumps(lesson) + "\n")
+    config = sources({"synthesis": "lessons"}, {"builtin": "python-exercises"})
+    (tmp_path / "out").mkdir()
+    counters = read_step({"synthesis.lessons": tmp_path / "written"}, tmp_path / "out", config)
+    row = read_table(tmp_path / "out").to_pylist()[0]
+    assert (row["source"], row["origin"], row["kind"]) == ("synthesis:lessons", lesson["id"], "synthetic")
+    assert row["id"] == document_id("synthesis:lessons", lesson["id"], 0)
+    about = json.loads(row["meta"])
+    assert row["text"] == "def f():\n    return 1\n" and about["tests"] == "assert f() == 1\n"
+    assert about["requests"] == [{"model": "big"}] and about["kind"] == "exercise"
+    assert counters["sources"]["synthesis:lessons"]["rows_out"] == 1
+
+
+def test_a_section_in_which_nothing_was_accepted_is_an_error(tmp_path):
+    (tmp_path / "lessons.jsonl").write_text("")
+    with pytest.raises(HornbookError, match="Nothing in the source synthesis:x can be read"):
+        read_step({"synthesis.x": tmp_path}, tmp_path, sources({"synthesis": "x"}))

@@ -8,6 +8,7 @@ Tensors are copied to the side, and a thread writes them while training goes on.
 files are on disk, so a kill leaves nothing that could be taken for a checkpoint.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -91,7 +92,8 @@ class Checkpoints:
         shutil.rmtree(temporary, ignore_errors=True)
         # Between processes torch copies and agrees; with one process there is nobody to agree with.
         written = _distributed().async_save(dict(state), checkpoint_id=temporary, no_dist=_alone())
-        self._pending = self._thread.submit(self._publish, written, temporary, about)
+        size = sum(tensor.nbytes for tensor in state.values())
+        self._pending = self._thread.submit(self._publish, written, temporary, about, size)
 
     def wait(self) -> None:
         """Until the last checkpoint is on disk. Raises HornbookError when it could not be written."""
@@ -99,7 +101,7 @@ class Checkpoints:
         if pending is not None:
             pending.result()
 
-    def _publish(self, written: "Future[Any]", temporary: Path, about: About) -> None:
+    def _publish(self, written: "Future[Any]", temporary: Path, about: About, size: int) -> None:
         final = self.folder / about.name
         try:
             written.result()
@@ -107,7 +109,7 @@ class Checkpoints:
             atomic_write(temporary / ABOUT, json.dumps(asdict(about), indent=1))
         except BaseException as error:  # torch's own is no Exception
             shutil.rmtree(temporary, ignore_errors=True)
-            raise _explained(error, final) from error
+            raise _explained(error, final, size) from error
         shutil.rmtree(final, ignore_errors=True)
         os.replace(temporary, final)
         self._remove_superseded()
@@ -238,8 +240,10 @@ def _cause(error: BaseException) -> BaseException:
     return _cause(next(iter(failures.values()))[0]) if failures else error
 
 
-def _explained(error: BaseException, checkpoint: Path) -> Exception:
+def _explained(error: BaseException, checkpoint: Path, size: int) -> Exception:
     cause = _cause(error)
+    if shutil.disk_usage(checkpoint.parent).free < size:  # torch's writer does not say why it failed
+        cause = OSError(errno.ENOSPC, str(cause))
     known = explain(cause, checkpoint.parent) if isinstance(cause, OSError) else cause
     if isinstance(known, HornbookError):
         return known

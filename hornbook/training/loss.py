@@ -91,6 +91,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             grad_weight += grad.T @ h
             if grad_bias is not None:
                 grad_bias += grad.sum(dim=0, dtype=torch.float32)
+            del grad  # or it would still be there beside the next logits
         if grad_bias is not None:
             grad_bias = grad_bias.div_(divisor).to(weight_VD.dtype)
         ctx.save_for_backward(grad_h.div_(divisor), grad_weight.div_(divisor).to(weight_VD.dtype), grad_bias)

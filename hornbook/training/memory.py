@@ -6,16 +6,17 @@ With P weights, of b bytes in the model's type, N tokens in a micro batch and n 
     masters        4 P          float32
     optimiser      4 a weight of Muon's, 8 a weight of AdamW's
     gradients      b P          4 P where several micro batches are added up
-    activations    N times what a token leaves behind in all layers (see `_layer_bytes`), or, with checkpointing, the
-                   inputs of all layers and one whole layer
-    head           gradient of the head in float32 and the product that is added to it, gradients by the hidden
-                   states, and the logits of n positions with their softmax
+    activations    N times what a token leaves behind in all layers (see `_layer_bytes`); with checkpointing, N
+                   times the inputs of the layers
+    head           gradient of the head in float32, hidden states and their gradients, and either the logits of n
+                   positions with their softmax or their gradient with the product that it is multiplied to
+    backward       N times the gradients inside of one MLP; with checkpointing, also one layer that is computed again
     update         what Muon holds beside the gradients while it works on matrices of one shape
 
-Gradients come as activations go, so the peak is the larger of two moments: the loss, with all activations and no
-gradient yet, and the update, with all gradients. Compiled models keep fewer activations than eager ones, so for them
-the plan is an upper bound. torch itself takes about 0.3 GB more, and the C library keeps some of what was freed, unless
-memory is scarce (see `advice`).
+The peak is the largest of three moments: the loss, with all activations and no gradient yet; the backward pass, where
+gradients come as activations go; and the update, with all gradients. Compiled models keep fewer activations than eager
+ones, so for them the plan is an upper bound. torch itself takes about 0.3 GB more, and the C library keeps some of what
+was freed, unless memory is scarce (see `advice`).
 """
 
 import ctypes
@@ -41,6 +42,7 @@ from hornbook.training.optimizer import Optimizer
 SAFETY = 0.9  # of the free memory is what a suggestion may fill
 SCARCE = 0.25  # of the free memory; a training that needs more gives freed memory back at once
 _M_MMAP_THRESHOLD = -3  # of mallopt(3)
+_GIVEN_BACK = 1 << 18  # bytes of a tensor from which on it is given back
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,15 @@ class MemoryPlan:
     gradients: int
     activations: int
     head: int
+    backward: int
     update: int
 
     @property
     def peak(self) -> int:
         """The most that is held at once."""
         always = self.weights + self.masters + self.optimizer
-        return always + max(self.activations + self.head, self.gradients + self.update)
+        backward = max(self.activations, self.gradients) + self.backward
+        return always + max(self.activations + self.head, backward, self.gradients + self.update)
 
 
 def plan_memory(model: ModelConfig, config: TrainConfig, choices: Choices) -> MemoryPlan:
@@ -69,20 +73,18 @@ def plan_memory(model: ModelConfig, config: TrainConfig, choices: Choices) -> Me
         decoder = build(model)
         optimizer = Optimizer(decoder, config.optimizer)
     P, V, D = decoder.num_parameters(), model.vocab_size, model.hidden_size
-    N, layer = config.micro_rows * config.context, _layer_bytes(model, b)
-    kept = (
-        D * b * model.num_hidden_layers + layer if config.activation_checkpointing else layer * model.num_hidden_layers
-    )
-    last_norm = _norm_bytes(model, b)
+    N, layer, again = config.micro_rows * config.context, _layer_bytes(model, b), config.activation_checkpointing
     n = min(N, chunk_size(V, choices.device))
     logits = n * V * (8 if b == 4 else 2 * b + 8)  # as they come, in float32, as probabilities, as gradients
+    mlp = (2 if model.mlp == "swiglu" else 1) * model.intermediate_size * b
     return MemoryPlan(
         weights=b * P if b != 4 else 0,
         masters=4 * P,
         optimizer=sum(tensor.nbytes for tensor in optimizer.state().values()) - 4 * P,
         gradients=(4 if config.micro_rows < config.batch_rows else b) * P,
-        activations=N * (kept + last_norm),
-        head=(4 + b) * V * D + 2 * N * D * b + logits,
+        activations=N * (model.num_hidden_layers * (D * b if again else layer) + _norm_bytes(model, b)),
+        head=4 * V * D + 2 * N * D * b + max(logits, n * V * b + V * D * b),
+        backward=N * (mlp + (layer if again else 0)),
         update=_update_bytes(optimizer, b, choices),
     )
 
@@ -145,9 +147,9 @@ def advice(model: ModelConfig, config: TrainConfig, choices: Choices, free: int 
 
 
 def return_freed_memory() -> None:
-    """Have the C library of Linux give tensors of more than 1 MB back to the system when they are freed."""
+    """Have the C library of Linux give tensors back to the system when they are freed."""
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _GIVEN_BACK)
 
 
 def suggestion(model: ModelConfig, config: TrainConfig, choices: Choices, free: int | None) -> str:

@@ -1,7 +1,7 @@
 """Muon for hidden matrices and AdamW for everything else, or AdamW alone; both on float32 master weights.
 
-AdamW is that of Loshchilov and Hutter 2019. Its learning rates are divided by the width where that is what carries
-them from one size of the model to another.
+Muon is explained where it is defined; AdamW is that of Loshchilov and Hutter 2019. Gradients are clipped, if at all, by
+their length over all weights together.
 """
 
 import math

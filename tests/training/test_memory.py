@@ -97,7 +97,7 @@ root, out, settings = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(sys.argv[
 inputs = {name: root / name for name in ("tokens", "tokenizer", "probe")}
 train_arm_step(inputs, out / "small", config())
 taken = 1024 * int(re.search(r"VmSize:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-resource.setrlimit(resource.RLIMIT_AS, (taken + 300_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (taken + 220_000_000,) * 2)
 try:
     train_arm_step(inputs, out / "large", config(**settings))
 except HornbookError as error:

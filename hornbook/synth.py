@@ -64,10 +64,16 @@ def export_batch(
 ) -> None:
     """Write what is to be asked next into batch files below `target`."""
     recipe, names, folder = _opened(path, folder, section, teacher)
+    waiting = 0
     for name in names:
         with _planned(recipe, name, folder) as plan:
-            _tell(name, command.export_batch(plan, _store(folder, name), target))
-    print(f"Batch files: {target}. Send them to your host, then: hornbook synth import-batch ANSWERS ...")
+            written = command.export_batch(plan, _store(folder, name), target)
+        waiting += written.unanswered.get("waiting", 0)
+        _tell(name, written)
+    if waiting:
+        print(f"Batch files: {target}. Send them to your host, then: hornbook synth import-batch ANSWERS ...")
+    else:
+        print("Nothing is left to ask: hornbook synth run finishes.")
 
 
 def teacher_at(url: str | None, model: str, key_env: str) -> TeacherConfig | None:

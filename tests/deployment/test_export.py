@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.agreement import Row, check, compare
-from hornbook.deployment.complete import open_model
 from hornbook.deployment.config import DeploymentConfig
 from hornbook.deployment.export import export_gguf, export_step
 from hornbook.model import gguf
+from hornbook.model.load import load_any
 from tests.model.tiny import tiny_folder
 
 CONFIG = DeploymentConfig(max_new_tokens=8, positions=50, prompts=("def add(a, b):", "naïve 🙂\n\n  x\t='s "))
@@ -40,8 +40,8 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_best_arm_at_the_reference_budget_is_published(published: Path) -> None:
-    model, _ = open_model(published / "final")
-    best, _ = open_model(published.parent / "textbook" / "600")
+    model, _ = load_any(published / "final")
+    best, _ = load_any(published.parent / "textbook" / "600")
     assert torch.equal(model.head_weight, best.head_weight)
 
 
@@ -89,7 +89,7 @@ def test_another_shape_agrees_too(tmp_path: Path) -> None:
 def test_a_file_of_other_weights_is_refused_with_numbers(tmp_path: Path) -> None:
     ours, other = tiny_folder(tmp_path / "a"), tiny_folder(tmp_path / "b", seed=5)
     gguf.export(other, tmp_path / "other.gguf", "F16")
-    model, tokenizer = open_model(ours)
+    model, tokenizer = load_any(ours)
     measured = compare(model, tokenizer, tmp_path / "other.gguf", CONFIG.prompts, [Row(range(50), 128)], "F16")
     assert measured.positions == 50 and math.isfinite(measured.kl_divergence)
     with pytest.raises(HornbookError, match=r"other\.gguf.*top_token"):

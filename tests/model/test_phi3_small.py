@@ -14,6 +14,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.complete import complete
+from hornbook.deployment.engines import Ask
 from hornbook.model import gguf, huggingface
 from hornbook.model.build import build
 from hornbook.model.config import PHI_3_SMALL_DUMMIES, LongRope, Phi3SmallConfig
@@ -22,6 +23,7 @@ from hornbook.model.generate import generate
 from hornbook.model.load import load_any
 from hornbook.model.phi3_small import flex_mask, geglu, sees
 from hornbook.model.presets import PRESETS
+from hornbook.model.sampling import SamplingOptions
 from hornbook.model.sizes import measure
 from hornbook.tokenization.config import TokenizerConfig
 from hornbook.tokenization.train import train_bpe, write_folder
@@ -280,7 +282,7 @@ def test_complete_runs_it_and_llama_cpp_cannot(folder: Path, tmp_path: Path) -> 
     model, tokenizer = load_any(folder)
     assert type(model).__name__ == "Phi3Small" and tokenizer.get_vocab_size() <= 300
     out = StringIO()
-    complete("def", model=folder, max_new_tokens=5, temperature=0.0, out=out)
+    complete("def", model=folder, ask=Ask(5, SamplingOptions(temperature=0.0)), out=out)
     assert out.getvalue().startswith("def") and len(out.getvalue()) > 4
     with pytest.raises(HornbookError, match="cannot become"):
         gguf.export(folder, tmp_path / "model.gguf", "F32")

@@ -15,6 +15,7 @@ from transformers.models.phimoe.modeling_phimoe import PhimoeForCausalLM, sparse
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.complete import complete
+from hornbook.deployment.engines import Ask
 from hornbook.model import gguf, huggingface
 from hornbook.model.build import build
 from hornbook.model.config import LongRope, PhimoeConfig
@@ -22,6 +23,7 @@ from hornbook.model.decoder import Decoder, KVCache
 from hornbook.model.generate import generate
 from hornbook.model.phimoe import sparse_mixer
 from hornbook.model.presets import PRESETS
+from hornbook.model.sampling import SamplingOptions
 from hornbook.model.sizes import measure
 from hornbook.tokenization.config import TokenizerConfig
 from hornbook.tokenization.train import train_bpe, write_folder
@@ -247,7 +249,7 @@ def test_complete_runs_it_and_an_export_is_refused(tmp_path: Path) -> None:
     huggingface.save(tiny_model(bos_token_id=0, eos_token_id=0), tmp_path)
     write_folder(train_bpe(iter([TEXT] * 2), TokenizerConfig(vocab_size=300)), tmp_path)
     out = StringIO()
-    complete("def", model=tmp_path, max_new_tokens=5, temperature=0.0, out=out)
+    complete("def", model=tmp_path, ask=Ask(5, SamplingOptions(temperature=0.0)), out=out)
     assert out.getvalue().startswith("def") and len(out.getvalue()) > 4
     with pytest.raises(HornbookError, match="cannot become"):
         gguf.export(tmp_path, tmp_path / "model.gguf", "F32")

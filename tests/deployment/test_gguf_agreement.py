@@ -46,7 +46,7 @@ def measured(folder: Path, file_type: Any) -> Agreement:
 @pytest.mark.parametrize("model", MODELS)
 def test_every_kind_of_model_agrees_to_the_last_digits(tmp_path: Path, model: str) -> None:
     found = measured(tiny_folder(tmp_path, **MODELS[model]), "F32")
-    assert found.kl_divergence < 1e-5 and found.top_token == 1
+    assert found.kl_divergence < 3e-5 and found.top_token == 1
 
 
 @pytest.mark.parametrize("model", ["phi2", "phi3 with LongRoPE"])

@@ -56,12 +56,17 @@ def measure(config: ModelConfig) -> Size:
 
 def list_models() -> None:
     """Print one line for every model that is known by name."""
-    print(f"{'model':<18}{'parameters':>16}{'context':>9}{'to train':>11}{'to run':>10}{'KV / token':>12}  blocks")
+    print(
+        f"{'model':<18}{'blocks x width':>15}{'heads':>7}{'context':>9}{'parameters':>16}{'to train':>11}{'to run':>10}"
+        f"{'KV / token':>12}{'FLOPs / token':>15}  blocks"
+    )
     for name, config in PRESETS.items():
         size = measure(config)
         print(
-            f"{name:<18}{size.parameters:>16,}{config.max_position_embeddings:>9,}{_bytes(size.train_bytes):>11}"
-            f"{_bytes(size.run_bytes):>10}{_bytes(size.kv_bytes_per_token):>12}  {config.block}"
+            f"{name:<18}{f'{config.num_hidden_layers} x {config.hidden_size:,}':>15}"
+            f"{f'{config.num_attention_heads}/{config.num_key_value_heads}':>7}{config.max_position_embeddings:>9,}"
+            f"{size.parameters:>16,}{_bytes(size.train_bytes):>11}{_bytes(size.run_bytes):>10}"
+            f"{_bytes(size.kv_bytes_per_token):>12}{size.forward_flops:>15.3g}  {config.block}"
         )
 
 

@@ -23,7 +23,7 @@ stress: $(DEV_STAMP)  ## kills, hostile inputs, long resumes
 	$(BIN)/python -m pytest -q -m stress
 
 bench: $(DEV_STAMP)  ## write docs/BENCHMARKS.md
-	for script in encoding_speed scoring_speed classifier_quality curation_speed training_speed thesis; do \
+	for script in encoding_speed scoring_speed classifier_quality curation_speed training_speed training_memory thesis; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(DEMO_STAMP): pyproject.toml constraints.txt

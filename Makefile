@@ -24,8 +24,8 @@ stress: $(DEV_STAMP)  ## kills, hostile inputs, long resumes
 
 bench: $(DEV_STAMP)  ## write docs/BENCHMARKS.md
 	for script in reading_speed encoding_speed scoring_speed classifier_quality curation_speed training_speed \
-		loading_speed generation_speed teacher_speed sandbox_speed thesis \
-		leave_one_out ladder phi1_mini sweeps; do \
+		training_memory loading_speed generation_speed teacher_speed sandbox_speed learning_rate_transfer \
+		optimizer_comparison thesis leave_one_out ladder phi1_mini sweeps; do \
 		$(BIN)/python benchmarks/$$script.py || exit 1; done
 
 $(DEMO_STAMP): pyproject.toml constraints.txt

@@ -1,6 +1,6 @@
 """Does one learning rate fit all sizes? Models of three sizes at several rates of Muon and of the embedding.
 
-    python benchmarks/learning_rate_transfer.py [--tokens 200000]
+    python benchmarks/learning_rate_transfer.py [--tokens 200000] [--rates muon_lr,embedding_lr]
 
 One thread; goes on where an interrupted run ended. Writes its section of docs/BENCHMARKS.md.
 """
@@ -23,15 +23,18 @@ DEFAULTS = {"muon_lr": 0.01, "embedding_lr": 0.04}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokens", type=int, default=200_000)
+    parser.add_argument("--rates", default="muon_lr,embedding_lr", help="what is varied, divided by commas")
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--folder", type=Path, default=ROOT / "runs" / "learning-rate-transfer")
     options = parser.parse_args()
     trainings = Trainings(options.folder, Choices(threads=1, compile=False, dtype=options.dtype, device="cpu"))
     sections = [
         f"Held-out loss in nats a token of models of three sizes, {options.tokens:,} tokens of the standard library, "
-        "one seed, one thread. One rate is varied, the others stay at their defaults; the best of a row is bold."
+        f"one seed, one thread, {options.dtype}. One rate is varied, the others "
+        "stay at their defaults; the best of a row is bold."
     ]
-    for name, rates in RATES.items():
+    for name in options.rates.split(","):
+        rates = RATES[name]
         found = {size: [loss(trainings, size, options.tokens, name, rate) for rate in rates] for size in SIZES}
         sections.append(table(name, rates, found))
     record("Learning rates across sizes", "\n\n".join(sections))

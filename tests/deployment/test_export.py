@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from hornbook.core.errors import HornbookError
 from hornbook.deployment.agreement import check, compare
-from hornbook.deployment.complete import open_model
 from hornbook.deployment.config import DeploymentConfig
+from hornbook.deployment.engines import open_model
 from hornbook.deployment.export import export_gguf, export_step
 from hornbook.model import gguf
 from tests.model.tiny import tiny_folder

@@ -127,9 +127,11 @@ def line(name: str, title: str, tokens: int, seconds: Sequence[tuple[float, floa
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of models that gain from more than one [default: all cores]")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--dry", action="store_true", help="print, and leave docs/BENCHMARKS.md as it is")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads or torch.get_num_threads())
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     lines, ready = [], {}

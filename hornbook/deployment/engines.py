@@ -134,11 +134,7 @@ def open_engine(path: Path, name: EngineName | None = None) -> Iterator[Engine]:
     standard error says why. Raises HornbookError when there is no model, or when the engine cannot run it.
     """
     path = Path(path)
-    if not path.is_file() and not (path / "config.json").is_file():
-        raise HornbookError(
-            f"There is no model in {path}.",
-            "Train one with `hornbook run recipes/laptop-python.yaml`, or name its folder or file.",
-        )
+    _check_there(path)
     if name == "llama.cpp" and path.is_dir():
         raise HornbookError(
             f"llama.cpp runs GGUF files, and {path} is a folder.",
@@ -161,6 +157,20 @@ def open_engine(path: Path, name: EngineName | None = None) -> Iterator[Engine]:
         context = min(file.integer(f"{file.text('general.architecture')}.context_length"), LLAMA_CONTEXT)
         with serve(path, context=context, threads=torch.get_num_threads()) as server:
             yield _llama(file, context, server)
+
+
+def open_model(path: Path) -> tuple[Decoder, Tokenizer]:
+    """The decoder in float32 and the tokenizer of a Hugging Face folder or a GGUF file."""
+    _check_there(path)
+    return load_any(path)
+
+
+def _check_there(path: Path) -> None:
+    if not path.is_file() and not (path / "config.json").is_file():
+        raise HornbookError(
+            f"There is no model in {path}.",
+            "Train one with `hornbook run recipes/laptop-python.yaml`, or name its folder or file.",
+        )
 
 
 def _open_ours(path: Path) -> OurEngine:

@@ -16,6 +16,7 @@ from hornbook.core.errors import HornbookError
 from hornbook.core.progress import Progress
 from hornbook.deployment.agreement import COMPARED_AS_STORED, Agreement, Row, check, compare
 from hornbook.deployment.config import DeploymentConfig
+from hornbook.deployment.engines import open_model
 from hornbook.deployment.model_card import model_card
 from hornbook.model import gguf
 from hornbook.model.config import ModelConfig
@@ -60,7 +61,7 @@ def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) ->
     atomic_write(out / "agreement.json", json.dumps(agreement, indent=1))
     samples = {"config": config.model_dump(), "completions": completions}
     atomic_write(out / "samples.json", json.dumps(samples, indent=1))
-    model, _ = load_any(final)
+    model, _ = open_model(final)
     atomic_write(final / "README.md", model_card(model.config, model.num_parameters(), agreement))
     sizes = {file.name: file.stat().st_size for file in sorted(out.glob("*.gguf"))}
     return {"agreement": agreement, "bytes_out": sum(sizes.values()), "files": sizes}
@@ -94,7 +95,7 @@ def export_gguf(folder: Path, path: Path, file_type: gguf.FileType, config: Depl
     when tokens or probabilities differ.
     """
     _export(folder, path, file_type)
-    model, tokenizer = load_any(folder)
+    model, tokenizer = open_model(folder)
     drawn = math.ceil(config.positions / len(config.prompts))
     with prepared(model):
         rows = _rows([_prompt_and_draw(model, tokenizer, p, drawn, config.seed) for p in config.prompts], model.config)
@@ -130,7 +131,7 @@ def _rows(texts: list[list[int]], config: ModelConfig) -> list[Row]:
 
 def complete_prompts(folder: Path, config: DeploymentConfig) -> list[dict[str, str]]:
     """A greedy and a drawn completion of every prompt: keys `prompt`, `greedy`, `sampled`."""
-    model, tokenizer = load_any(folder)
+    model, tokenizer = open_model(folder)
     with prepared(model):
         return [
             {

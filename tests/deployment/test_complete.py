@@ -32,7 +32,7 @@ def test_prompt_and_continuation_are_printed_and_repeat_with_the_seed(
     assert printed.out.count("def f(x):") == 3
     first, again, other = printed.out.split("def f(x):")[1:]
     assert first == again != other
-    assert "pieces of text, the first after" in printed.err and "a second" in printed.err
+    assert "pieces of text of about a token, the first after" in printed.err and "a second" in printed.err
 
 
 def test_text_is_written_as_it_comes(folder: Path) -> None:

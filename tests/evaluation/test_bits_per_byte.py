@@ -11,11 +11,10 @@ import pytest
 import torch
 
 from hornbook.core.errors import HornbookError
-from hornbook.evaluation import bits_per_byte
 from hornbook.evaluation.bits_per_byte import bits, bits_step, bpb
 from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.items import Item
-from hornbook.model import huggingface
+from hornbook.model import huggingface, score
 from hornbook.model.config import LongRope
 from hornbook.model.decoder import Decoder
 from hornbook.tokenization.encode import open_tokenizer
@@ -96,7 +95,7 @@ def test_batches_order_and_company_do_not_matter(model, tokenizer, monkeypatch):
         assert bits(model, tokenizer, ITEMS, CONTEXT, batch)[0] == pytest.approx(wanted, rel=1e-6)
     alone = [bits(model, tokenizer, [item], CONTEXT)[0][0] for item in ITEMS]
     assert alone == pytest.approx(wanted, rel=1e-6)
-    monkeypatch.setattr(bits_per_byte, "LOGITS_AT_ONCE", 3000)
+    monkeypatch.setattr(score, "LOGITS_AT_ONCE", 3000)
     assert bits(model, tokenizer, ITEMS, CONTEXT)[0] == pytest.approx(wanted, rel=1e-6)
 
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from hornbook.ablation.config import LadderConfig, SweepConfig
 from hornbook.core.errors import HornbookError
 from hornbook.model.presets import LADDER
-from hornbook.recipe import Arm, Recipe, merged
+from hornbook.recipe import Arm, Recipe
+from hornbook.scales import merged
 
 SWITCHES = ("file_rules", "passage_rules", "exact_duplicates", "near_duplicates", "decontamination")
 

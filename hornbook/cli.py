@@ -20,6 +20,7 @@ Examples:
   hornbook run mine/recipe.yaml --until curation.scores
   hornbook compare recipes/laptop-python.yaml --arms auto --seeds 3
   hornbook ladder recipes/laptop-python.yaml --sizes 0.3M,3M,10M
+  hornbook train recipes/phi-1.yaml --scale full --plan
   hornbook complete "def fibonacci(n):"
   hornbook export runs/laptop-python/models/final --type Q4_0
   hornbook chat model.gguf                     talk with a model, yours or another
@@ -34,6 +35,7 @@ app = typer.Typer(
     help=EXAMPLES, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 RUN = Path("runs/laptop-python")
+ScaleOption = Annotated[str, typer.Option(help="Which of the scales of the recipe: laptop, full.")]
 RunOption = Annotated[Path, typer.Option("--run", help="Folder of a run.", show_default=True)]
 
 
@@ -49,11 +51,31 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
     until: Annotated[str | None, typer.Option(help="Stop after this step, for instance curation.scores.")] = None,
     folder: Annotated[Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>].")] = None,
+    scale: ScaleOption = "laptop",
 ) -> None:
     """Walk the way of a recipe; what an earlier run has finished is not done again."""
     from hornbook.run import run_recipe
 
-    run_recipe(recipe, folder, until)
+    run_recipe(recipe, folder, until, scale)
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe (YAML).")],
+    scale: ScaleOption = "laptop",
+    plan: Annotated[bool, typer.Option("--plan", help="Print what the training costs, and train nothing.")] = False,
+    gpu_hour: Annotated[float, typer.Option(min=0, help="Dollars that a GPU costs an hour, for --plan.")] = 2.0,
+    folder: Annotated[Path | None, typer.Option("--run", help="Where the run lives [default: runs/<name>].")] = None,
+) -> None:
+    """Run a recipe up to its last training. Example: hornbook train recipes/phi-1.yaml --scale full --plan"""
+    if plan:
+        from hornbook.estimate import print_plan
+
+        print_plan(recipe, scale, gpu_hour)
+    else:
+        from hornbook.run import train_recipe
+
+        train_recipe(recipe, folder, scale)
 
 
 @app.command()
@@ -117,7 +139,7 @@ def init(
     source: Annotated[str, typer.Option(help="Folder with text or code; JSONL, Parquet, WARC or WET files.")],
 ) -> None:
     """Write a recipe for your own files. Example: hornbook init mine --source ~/code"""
-    from hornbook.recipe import init_recipe
+    from hornbook.init import init_recipe
 
     path = init_recipe(folder, source)
     print(f"Wrote {path}. Now: hornbook run {path}")

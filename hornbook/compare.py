@@ -18,7 +18,7 @@ def compare(path: Path, arms: str | None = None, seeds: int | None = None, folde
     `arms`: names divided by commas, or "auto" for the base arm without each of its data decisions (see
     `leave_one_out`). Raises HornbookError for names that the recipe does not know.
     """
-    recipe = load_recipe(path)
+    recipe = _with_arms(path)
     if arms == AUTO:
         recipe = leave_one_out(recipe)
     elif arms:
@@ -31,7 +31,7 @@ def sweep(path: Path, arm: str, setting: str, seeds: int | None = None, folder: 
 
     `folder` is runs/<name>-<setting> unless given. Raises HornbookError for arms and settings that are not there.
     """
-    recipe = swept(load_recipe(path), arm, setting)
+    recipe = swept(_with_arms(path), arm, setting)
     name = setting.partition("=")[0].replace("_", "-").replace(".", "-")
     run_arms(recipe, folder or Path("runs") / f"{recipe.name}-{name}", seeds)
 
@@ -54,8 +54,15 @@ def ladder(
         tokens = [int(part) for part in budgets.split(",")] if budgets else None
     except ValueError:
         raise HornbookError(f"{budgets!r} are no budgets.", "Give tokens divided by commas: 300_000,600_000.") from None
-    recipe = load_recipe(path)
+    recipe = _with_arms(path)
     run_arms(laddered(recipe, names, shapes, tokens), folder or Path("runs") / f"{recipe.name}-ladder", seeds)
+
+
+def _with_arms(path: Path) -> Recipe:
+    recipe = load_recipe(path)
+    if recipe.phases:
+        raise HornbookError(f"{path} has phases, and no arms to compare.", "`hornbook run` runs it.")
+    return recipe
 
 
 def run_arms(recipe: Recipe, folder: Path, seeds: int | None = None) -> None:

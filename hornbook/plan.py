@@ -64,7 +64,7 @@ class _Steps(dict[str, Step]):
 def plan(recipe: Recipe) -> list[Step]:
     """All steps of a recipe, in the order of travel."""
     steps = _Steps()
-    add, corpus, arms = steps.add, recipe.corpus, recipe.arms
+    add, corpus, arms = steps.add, recipe.corpus, recipe.trained
 
     # Synthesis: lessons that a teacher writes, some of them from passages that curation keeps.
     lessons = {f"synthesis.{name}": _synthesis(steps, recipe, name) for name in corpus.written}
@@ -132,15 +132,15 @@ def plan(recipe: Recipe) -> list[Step]:
         recipe.evaluation.sets,
         {"documents": passages, "held_out_files": held_files, "exact": exact},
     )
-    exercises, reference = content_hash(EXERCISES), recipe.ablation.reference_budget
+    exercises = content_hash(EXERCISES)
     models: list[dict[str, Step]] = [{} for _ in repeats]
     measured: dict[str, Step] = {}
     for n in repeats:
         for arm in arms:
             training, data, repeat = recipe.training_of(arm, n), recipe.selects(arm).name, f"repeat-{n}"
             given = {"tokens": tokens[n][arm.name], "tokenizer": tokenizer, "probe": probe}
-            if training.finetune:
-                given["start"] = models[n][training.finetune.start_from]
+            if start := training.finetune.start_from if training.finetune else arm.start_from:
+                given["start"] = models[n][start]
             if training.curriculum:
                 given["scores"] = inputs[data]["scores"]
             name = f"training.{arm.name}"
@@ -153,22 +153,19 @@ def plan(recipe: Recipe) -> list[Step]:
             step = add(name, bits_step, "evaluate", about, given, ("torch",), variant=repeat)
             measured[step.name] = step
             if (execution := recipe.evaluation.execution).enabled:
-                run = execution.model_copy(update={"arm": arm.name, "seed": training.seed, "budget": reference})
+                about_run = {"arm": arm.name, "seed": training.seed, "budget": recipe.budget_of(arm)}
+                run = execution.model_copy(update=about_run)
                 name, given = f"evaluation.executed.{arm.name}", {"model": model}
                 step = add(name, executed_step, "evaluate", run, given, ("torch",), exercises, variant=repeat)
                 measured[step.name] = step
 
-    # The verdict, the best model for llama.cpp and transformers, the page about it all.
-    verdict = add("ablation.verdict", verdict_step, "evaluate", recipe.ablation, measured)
-    trained = {model.name: model for model in models[0].values()}
-    add(
-        "deployment.export",
-        export_step,
-        "publish",
-        recipe.deployment,
-        {"verdict": verdict, **trained},
-        ("torch", "gguf", "xllamacpp"),
-    )
+    # The verdict, the best or last model for llama.cpp and transformers, the page about it all.
+    given, deployment = {model.name: model for model in models[0].values()}, recipe.deployment
+    if recipe.arms:
+        given = {"verdict": add("ablation.verdict", verdict_step, "evaluate", recipe.ablation, measured), **given}
+    else:
+        deployment = deployment.model_copy(update={"phases": {arm.name: recipe.budget_of(arm) for arm in arms}})
+    add("deployment.export", export_step, "publish", deployment, given, ("torch", "gguf", "xllamacpp"))
     add("report.page", report_step, "publish", None, dict(steps), ("matplotlib",), content_hash(TEMPLATES))
     return list(steps.values())
 

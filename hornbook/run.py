@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError
 from hornbook.core.lock import folder_lock
@@ -15,17 +17,32 @@ from hornbook.plan import plan
 from hornbook.recipe import Recipe, load_recipe
 from hornbook.report.status import PLAN
 from hornbook.report.summary import print_summary
+from hornbook.scales import LAPTOP
 
 RESULTS = ("report.html", "comparison.html", "results.json")
 
 
-def run_recipe(path: Path, folder: Path | None = None, until: str | None = None) -> None:
-    """Run the recipe at `path` in `folder` (default: runs/<name>), up to the step `until` (default: all).
+def run_recipe(path: Path, folder: Path | None = None, until: str | None = None, scale: str = LAPTOP) -> None:
+    """Run the recipe at `path` in `folder`, up to the step `until` (default: all).
 
-    Raises HornbookError for anything wrong with the recipe, its sources or the machine.
+    `folder` is runs/<name> unless given, at another scale than laptop runs/<name>-<scale>. Raises HornbookError for
+    anything wrong with the recipe, its sources or the machine.
     """
-    recipe = load_recipe(path)
-    walk(recipe, Path(folder or Path("runs") / recipe.name), Path(path).read_text(), until)
+    recipe = load_recipe(path, scale)
+    name = recipe.name if scale == LAPTOP else f"{recipe.name}-{scale}"
+    walk(recipe, Path(folder or Path("runs") / name), _kept(path, recipe), until)
+
+
+def train_recipe(path: Path, folder: Path | None = None, scale: str = LAPTOP) -> None:
+    """Run the recipe at `path` up to its last training; see `run_recipe`."""
+    run_recipe(path, folder, f"training.{load_recipe(path, scale).trained[-1].name}", scale)
+
+
+def _kept(path: Path, recipe: Recipe) -> str:
+    """The recipe as it lies beside its results: as it was written, but one of phases as it is at its scale."""
+    if recipe.arms:
+        return Path(path).read_text()
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
 def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None:
@@ -89,14 +106,14 @@ def _publish(recipe: Recipe, run: Path) -> None:
     """
     note = run / ".published.json"
     steps = run / "steps"
-    sources = {f"models/{arm.name}": f"training.{arm.name}" for arm in recipe.arms}
+    sources = {f"models/{arm.name}": f"training.{arm.name}" for arm in recipe.trained}
     wanted = {name: _identity(steps / name) for name in [*sources.values(), "deployment.export", "report.page"]}
     if _read(note) == wanted and all((run / name).exists() for name in [*sources, "models/final", *RESULTS]):
         return
     fresh = run / ".models"
     shutil.rmtree(fresh, ignore_errors=True)
-    for target, source in sources.items():
-        shutil.copytree(steps / source / str(recipe.ablation.reference_budget), fresh / Path(target).name)
+    for arm in recipe.trained:
+        shutil.copytree(steps / f"training.{arm.name}" / str(recipe.budget_of(arm)), fresh / arm.name)
     for item in (steps / "deployment.export").iterdir():
         if item.is_dir():
             shutil.copytree(item, fresh / item.name)

@@ -10,7 +10,8 @@ import yaml
 from hornbook.core.errors import HornbookError
 from hornbook.corpus.config import Dataset, Jsonl, SourcesConfig, Warc
 from hornbook.corpus.sources import list_sources
-from hornbook.recipe import init_recipe, load_recipe
+from hornbook.init import init_recipe
+from hornbook.recipe import load_recipe
 from tests.miniature import RECIPE
 
 LAPTOP = Path(__file__).parent.parent / "recipes" / "laptop-python.yaml"

@@ -40,4 +40,5 @@ def speed(times: list[float]) -> str:
         return f"{len(times) - 1} pieces of text"
     rate = (len(times) - 2) / max(times[-1] - times[1], 1e-9)
     shown = f"{rate:,.0f}" if rate > 10 else f"{rate:.1f}"
-    return f"{len(times) - 1} pieces of text of about a token, the first after {times[1] - times[0]:.2f} s, then {shown} a second"
+    first = f"the first after {times[1] - times[0]:.2f} s"
+    return f"{len(times) - 1} pieces of text of about a token, {first}, then {shown} a second"

@@ -1,5 +1,7 @@
 """What the recipe says about export."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from hornbook.core.config import Config
@@ -23,4 +25,8 @@ class DeploymentConfig(Config):
     top_k: int = Field(0, ge=0)
     top_p: float = Field(0.95, gt=0, le=1)
     seed: int = Field(0, ge=0)
+    # Files for llama.cpp; none for blocks that it has not, those of phi-3-small.
+    gguf_types: tuple[Literal["F16", "Q8_0"], ...] = Field(("F16", "Q8_0"), exclude_if=lambda types: len(types) == 2)
+    # Where there is no verdict, the budget of each phase, of which the last is published: set by the plan.
+    phases: dict[str, int] = Field({}, exclude_if=lambda phases: not phases)
     positions: int = Field(200, ge=50)  # drawn for the check by llama.cpp; prompts on top

@@ -28,30 +28,31 @@ from hornbook.model.prepare import prepared
 from hornbook.model.text import encode_prompt, stream_text
 
 TRAINING = "training."  # the start of an input's name; the name of the arm follows
-GGUF_TYPES: tuple[gguf.FileType, ...] = ("F16", "Q8_0")
 
 
 def export_step(inputs: dict[str, Path], out: Path, config: DeploymentConfig) -> dict[str, Any]:
-    """Publish the model of the best arm at the reference budget, and show what all arms write.
+    """Publish the model of the best arm at the reference budget, or of the last phase, and show what all of them write.
 
-    `inputs["verdict"]` is a folder with verdict.json (keys `best_arm`, `reference_budget`), and every
-    `inputs["training.<arm>"]` one with a Hugging Face folder for each budget. Writes `final/` (Hugging Face
-    folder with a model card), `final-F16.gguf`, `final-Q8_0.gguf`, `agreement.json` (file type -> Agreement)
-    and `samples.json` (completions of the same prompts by every arm at that budget). Raises HornbookError
+    `inputs["verdict"]` is a folder with verdict.json (keys `best_arm`, `reference_budget`), missing where the config
+    names phases, and every `inputs["training.<arm>"]` one with a Hugging Face folder for each budget. Writes `final/`
+    (Hugging Face folder with a model card), `final-F16.gguf`, `final-Q8_0.gguf`, `agreement.json` (file type ->
+    Agreement) and `samples.json` (completions of the same prompts by every arm at that budget). Raises HornbookError
     when llama.cpp would compute, or computes, something else than our decoder.
     """
-    verdict = json.loads((inputs["verdict"] / "verdict.json").read_text())
-    budget = str(verdict["reference_budget"])
-    arms = {
-        name.removeprefix(TRAINING): folder / budget for name, folder in inputs.items() if name.startswith(TRAINING)
-    }
+    folders = {name.removeprefix(TRAINING): folder for name, folder in inputs.items() if name.startswith(TRAINING)}
+    if config.phases:
+        best, budgets = list(config.phases)[-1], config.phases
+    else:
+        verdict = json.loads((inputs["verdict"] / "verdict.json").read_text())
+        best, budgets = verdict["best_arm"], dict.fromkeys(folders, verdict["reference_budget"])
+    arms = {name: folder / str(budgets[name]) for name, folder in folders.items()}
     final = out / "final"
-    shutil.copytree(arms[verdict["best_arm"]], final, dirs_exist_ok=True)
+    shutil.copytree(arms[best], final, dirs_exist_ok=True)
 
     agreement: dict[str, dict[str, float]] = {}
     completions = {}
-    with Progress("export", len(GGUF_TYPES) + len(arms)) as bar:
-        for file_type in GGUF_TYPES:
+    with Progress("export", len(config.gguf_types) + len(arms)) as bar:
+        for file_type in config.gguf_types:
             measured = export_gguf(final, out / f"final-{file_type}.gguf", file_type, config)
             agreement[file_type] = asdict(measured)
             bar.advance()

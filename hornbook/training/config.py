@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from hornbook.core.config import Config
 from hornbook.core.errors import HornbookError
-from hornbook.model.config import PARALLEL, ModelConfig
+from hornbook.model.config import PARALLEL, ModelConfig, Phi3SmallConfig
+from hornbook.model.presets import PRESETS
 from hornbook.training.config_data import DataConfig
 from hornbook.training.config_optimizer import AdamWConfig, OptimizerConfig
 
@@ -18,14 +19,17 @@ __all__ = [
     "OptimizerConfig",
     "ProbeConfig",
     "TrainConfig",
+    "with_preset",
 ]
 
 
 class ModelShape(Config):
     """Shape of the decoder, in the words of Hugging Face's config.json; the vocabulary is the tokenizer's.
 
-    `style` is the `model_type` there: blocks of Phi-3 and Phi-4, or `phi`, those of phi-1 to phi-2, which have a head
-    of their own. phi-1 has a `partial_rotary_factor` of 0.5 and an `intermediate_size` of four times its width.
+    `style` is the `model_type` there: blocks of Phi-3 and Phi-4; `phi`, those of phi-1 to phi-2, which have a head of
+    their own; or `phi3small`, those of phi-3-small. phi-1 has a `partial_rotary_factor` of 0.5 and an
+    `intermediate_size` of four times its width. `preset` stands for all numbers of a model that `hornbook model list`
+    knows, but for those that are given beside it.
     """
 
     hidden_size: int = Field(default=128, ge=8)
@@ -36,7 +40,7 @@ class ModelShape(Config):
     max_position_embeddings: int = Field(default=512, ge=8)
     tie_word_embeddings: bool = True
     # What follows is left out of the identity of a training that does not use it.
-    style: Literal["phi3", "phi"] = Field(default="phi3", exclude_if=lambda style: style == "phi3")
+    style: Literal["phi3", "phi", "phi3small"] = Field(default="phi3", exclude_if=lambda style: style == "phi3")
     partial_rotary_factor: float = Field(default=1.0, gt=0, le=1, exclude_if=lambda factor: factor == 1.0)
     rope_theta: float = Field(default=10_000.0, gt=0, exclude_if=lambda theta: theta == 10_000.0)
     sliding_window: int | None = Field(default=None, ge=1, exclude_if=lambda window: window is None)
@@ -44,14 +48,15 @@ class ModelShape(Config):
     @model_validator(mode="before")
     @classmethod
     def _default_of_style(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("style") == "phi":
-            return {"tie_word_embeddings": False} | values
-        return values
+        if not isinstance(values, dict):
+            return values
+        values = with_preset(values)
+        return {"tie_word_embeddings": False} | values if values.get("style") == "phi" else values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.style == "phi" and self.sliding_window:
-            raise ValueError("style phi has no sliding_window")
+        if self.style != "phi3" and self.sliding_window:
+            raise ValueError(f"style {self.style} has no sliding_window")
         try:
             self.of(vocab_size=256)
         except HornbookError as error:
@@ -63,7 +68,33 @@ class ModelShape(Config):
         values: dict[str, Any] = {name: value for name, value in self if name != "style"}
         values |= PARALLEL if self.style == "phi" else {}
         values |= {"vocab_size": vocab_size, **special}
-        return ModelConfig(**values)
+        return Phi3SmallConfig(**values) if self.style == "phi3small" else ModelConfig(**values)
+
+    def fits(self, other: Self) -> bool:
+        """Whether weights of the one are weights of the other: only positions may be turned or hidden otherwise."""
+        free: dict[str, Any] = {"max_position_embeddings": 8, "rope_theta": 1.0, "sliding_window": None}
+        return self.model_copy(update=free) == other.model_copy(update=free)
+
+
+def with_preset(values: dict[str, Any]) -> dict[str, Any]:
+    """A section `model` with the numbers that its `preset` stands for.
+
+    Of models with LongRoPE it is the shape before their context was stretched. Raises ValueError for names that are not
+    known, and for mixtures of experts.
+    """
+    if "preset" not in values:
+        return values
+    own = {key: value for key, value in values.items() if key != "preset"}
+    name = values["preset"]
+    shape = PRESETS.get(name)
+    if shape is None or shape.mlp == "experts":
+        known = ", ".join(name for name, known in PRESETS.items() if known.mlp != "experts")
+        raise ValueError(f"preset: {name!r} is no model that a recipe trains; these are: {known}")
+    found = {key: getattr(shape, key) for key in ModelShape.model_fields if key != "style"}
+    if shape.rope_scaling:
+        found["max_position_embeddings"] = shape.rope_scaling.original_max_position_embeddings
+    style = "phi3small" if isinstance(shape, Phi3SmallConfig) else "phi" if shape.block == "parallel" else "phi3"
+    return {"style": style, **found, **own}
 
 
 class FinetuneConfig(Config):

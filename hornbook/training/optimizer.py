@@ -45,8 +45,9 @@ class Optimizer:
             self._adam = _beside_muon(others, config, model.config.hidden_size)
         else:
             self._adam = _alone(self.masters, config)
-        self._mean = {name: torch.zeros_like(self.masters[name]) for name in self._adam}
-        self._square = {name: torch.zeros_like(self.masters[name]) for name in self._adam}
+        # Not zeros_like: to plan memory on the meta device, torch would import sympy for a second.
+        self._mean = {name: torch.zeros(self.masters[name].shape, device=device) for name in self._adam}
+        self._square = {name: torch.zeros(self.masters[name].shape, device=device) for name in self._adam}
 
     @torch.no_grad()
     def step(self, factor: float) -> float:

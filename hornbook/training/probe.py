@@ -15,7 +15,7 @@ import torch
 
 from hornbook.core.documents import atomic_write
 from hornbook.core.engine import workers
-from hornbook.model.decoder import Decoder
+from hornbook.model.build import build
 from hornbook.training.config import OptimizerConfig, ProbeConfig
 from hornbook.training.gradients import gradient_function
 from hornbook.training.machine import Choices, machine
@@ -93,7 +93,7 @@ def _choose_compile(config: ProbeConfig, choices: Choices, reasons: State) -> bo
 
 def _step_seconds(config: ProbeConfig, choices: Choices) -> tuple[float, float]:
     """Seconds of one training step of the planned shape, and of the first one."""
-    model = Decoder(config.model.of(config.vocab_size)).init_weights(0)
+    model = build(config.model.of(config.vocab_size)).init_weights(0)
     model.to(choices.device)
     optimizer = Optimizer(model, OptimizerConfig())
     model.to(getattr(torch, choices.dtype))

@@ -51,7 +51,8 @@ def train_arm_step(
 ) -> dict[str, Any]:
     """Train one arm from the stores in `inputs["tokens"]`; resumes from what an interrupted run left in `out`.
 
-    With `config.finetune` it goes on from the models in `inputs["start"]`; a curriculum needs `inputs["scores"]`.
+    With `inputs["start"]` it goes on from the models there: for fine-tuning from the one of the same budget, else from
+    that of the largest budget. A curriculum needs `inputs["scores"]`.
     `measure` is taken of the model at every checkpoint; `checkpoints.keep_best` keeps those where it is smallest.
 
     Writes `<budget>/` (a Hugging Face folder with the files of `inputs["tokenizer"]`) for every budget, and
@@ -253,7 +254,9 @@ class _Run:
     def _fresh_weights(self, segment: Segment) -> dict[str, torch.Tensor]:
         """Where a training from step 0 starts: from the seed, or from the model of another arm."""
         if self.start:
-            return huggingface.load(self.start / segment.branch).state_dict()
+            budgets = [int(folder.name) for folder in self.start.iterdir() if folder.name.isdigit()]
+            budget = int(segment.branch) if self.config.finetune else max(budgets)
+            return huggingface.load(self.start / str(budget)).state_dict()
         return build(self.model.config).init_weights(self.config.seed).state_dict()
 
     def _save(self, segment: Segment, step: int, milestone: bool = False) -> None:

@@ -109,12 +109,15 @@ def undisturbed(arm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_killed_twenty_times_it_ends_with_the_same_bits(arm, undisturbed, tmp_path, seed):
-    result = run(LIVES, arm, tmp_path, 20, seed)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_killed_twenty_times_it_ends_with_the_same_bits(tmp_path, threads):
+    write_inputs(tmp_path / "arm", threads=threads)
+    assert train(tmp_path / "arm", tmp_path / "whole").returncode == 0
+    (tmp_path / "killed").mkdir()
+    result = run(LIVES, tmp_path / "arm", tmp_path / "killed", 20, threads)
     assert result.returncode == 0, result.stderr
     assert int(result.stdout.split()[-1]) == 20
-    assert_same(undisturbed, tmp_path)
+    assert_same(tmp_path / "whole", tmp_path / "killed")
 
 
 def test_asked_to_end_it_saves_says_so_and_goes_on_later(arm, undisturbed, tmp_path):

@@ -47,6 +47,7 @@ def test_command(workspace, command):
     if arguments[:2] == ["run", "mine/recipe.yaml"]:
         arguments += ["--until", "curation.passage_rules"]  # the rest is the demo, and takes as long
     arguments = [a.replace("~", str(workspace / "home")) for a in arguments]
+    arguments = [str(ROOT / a) if a.startswith("recipes/") else a for a in arguments]
     done = hornbook(*arguments, cwd=workspace)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

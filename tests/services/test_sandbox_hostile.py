@@ -39,7 +39,7 @@ HOSTILE = {
     ),
     "long sleep": ("import time\ntime.sleep(3600)", "time"),
     "waits for input": ("input()", "EOFError"),
-    "waits for a child": ("import os\nif os.fork() == 0:\n    while True: pass\nos.wait()", "time"),
+    "waits for a child": ("import os, time\nif os.fork() == 0:\n    time.sleep(3600)\nos.wait()", "time"),
     "clock switched off": (
         "import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0)\n"
         "for s in (1, 2, 3, 14, 15, 24): signal.signal(s, signal.SIG_IGN)\nwhile True: time.sleep(1)",

@@ -42,7 +42,7 @@ def write_curves(run: Path) -> Path:
 
 
 def _training(name: str, folder: Path) -> dict[str, Any]:
-    lines = _read(folder / "curve.jsonl")
+    lines = [{**line, "place": place} for place, line in enumerate(_read(folder / "curve.jsonl"))]
     branches = {str(branch): [line for line in lines if line["branch"] == branch] for branch in _branches(lines)}
     drawn = {}
     for key, (title, values) in _PLOTS.items():
@@ -98,10 +98,13 @@ def _values(lines: Sequence[Line], key: str) -> np.ndarray:
 def _speed(lines: Sequence[Line]) -> np.ndarray:
     """Tokens per second between a line and the one some steps before it, as one step is too short to be timed."""
     tokens, seconds = _values(lines, "tokens"), _values(lines, "seconds")
-    found = np.full(len(lines), np.nan)
+    places = _values(lines, "place")
     back = max(1, len(lines) // POINTS)
-    took = seconds[back:] - seconds[:-back]
-    found[back:] = np.divide(tokens[back:] - tokens[:-back], took, out=np.full(len(took), np.nan), where=took > 0)
+    took, read = seconds[back:] - seconds[:-back], tokens[back:] - tokens[:-back]
+    # Where a decay came between two pieces of the trunk, the time between them was not the trunk's.
+    is_timed = (took > 0) & (places[back:] - places[:-back] == back)
+    found = np.full(len(lines), np.nan)
+    found[back:] = np.divide(read, took, out=np.full(len(took), np.nan), where=is_timed)
     return found
 
 

@@ -13,7 +13,7 @@ class AlarmConfig(Config):
     gradient_norm: float | None = Field(default=10.0, gt=1)  # times its running median
     loss: float | None = Field(default=1.0, gt=0)  # nats per token above its running median
     # Length of an update over that of the weights, as it would be at the peak of the learning rate: from, to.
-    update_ratio: tuple[float, float] | None = (1e-6, 0.3)
+    update_ratio: tuple[float, float] | None = (1e-6, 1.0)
     update_ratio_every: int = Field(default=100, ge=1)  # steps
 
 

@@ -324,11 +324,14 @@ def why(
 
 
 @app.command()
-def status(run: Annotated[Path, typer.Argument(help="Folder of a run.")] = RUN) -> None:
+def status(
+    run: Annotated[Path, typer.Argument(help="Folder of a run.")] = RUN,
+    curves: Annotated[bool, typer.Option(help="Also write curves.html of its trainings, begun or finished.")] = False,
+) -> None:
     """Show what of a run is done."""
     from hornbook.report.status import status as show
 
-    show(run)
+    show(run, curves)
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from hornbook.evaluation.config import BitsConfig
 from hornbook.evaluation.executed import executed_step
 from hornbook.evaluation.sets import EXERCISES, held_out_step, sets_step
 from hornbook.evaluation.sets import fingerprint as sets_fingerprint
+from hornbook.evaluation.while_training import train_and_evaluate_step
 from hornbook.recipe import Arm, Curation, Recipe
 from hornbook.report.page import TEMPLATES, report_step
 from hornbook.synthesis.config import Outline
@@ -144,7 +145,10 @@ def plan(recipe: Recipe) -> list[Step]:
             if training.curriculum:
                 given["scores"] = inputs[data]["scores"]
             name = f"training.{arm.name}"
-            model = add(name, train_arm_step, "train", training, given, ("torch",), variant=repeat)
+            train: StepFunction = train_arm_step
+            if training.monitor.evaluate_every:
+                train, given["held_out"] = train_and_evaluate_step, held_out
+            model = add(name, train, "train", training, given, ("torch",), variant=repeat)
             models[n][arm.name] = model
 
             about = BitsConfig(arm=arm.name, seed=training.seed)

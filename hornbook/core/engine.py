@@ -63,7 +63,7 @@ def map_groups(
     # The heaviest first: workers are served in turn, so that neighbours should take equally long.
     todo = {name: groups[name] for name in sorted(groups, key=lambda n: -weight[n]) if not _published(out, name)}
     with Progress(label, sum(weight.values())) as bar:
-        bar.advance(sum(weight[name] for name in groups if name not in todo))
+        bar.skip(sum(weight[name] for name in groups if name not in todo))
         for name in _run(function, todo, out):
             bar.advance(weight[name])
     return [json.loads((out / f"{name}.json").read_text()) for name in groups]

@@ -17,7 +17,7 @@ class Progress:
 
     def __init__(self, label: str, total: float, unit: str = "") -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = 0.0
+        self.done = self._skipped = 0.0
         self.note = ""
         self._bar: Any = None  # a rich progress bar while it is shown
         self._start = self._logged = time.monotonic()
@@ -41,6 +41,11 @@ class Progress:
             self._task = self._bar.add_task(self.label, total=self.total, note="")
         return self
 
+    def skip(self, n: float) -> None:
+        """Report `n` units that an earlier run has done: they say nothing about the time that is left."""
+        self._skipped += n
+        self.advance(n)
+
     def advance(self, n: float = 1, note: str = "") -> None:
         """Report `n` more units done, with an optional note such as the current loss."""
         self.done += n
@@ -50,9 +55,10 @@ class Progress:
         elif time.monotonic() - self._logged > LOG_EVERY_SECONDS:
             self._logged = time.monotonic()
             share = 100 * self.done / self.total if self.total else 100
-            elapsed = self._logged - self._start
+            elapsed, done = self._logged - self._start, self.done - self._skipped
+            left = f", {elapsed * (self.total - self.done) / done:.0f} s left" if done else ""
             print(
-                f"  {self.label}: {share:.0f} % after {elapsed:.0f} s {self.note}".rstrip(),
+                f"  {self.label}: {share:.0f} % after {elapsed:.0f} s{left} {self.note}".rstrip(),
                 file=sys.stderr,
                 flush=True,
             )

@@ -17,13 +17,20 @@ LOG_WIDTH = 160  # columns
 PLAN = "plan.json"  # of a run folder: the names of all steps of its recipe, in order
 
 
-def status(run: Path) -> None:
-    """Print the state of a run and of the steps that its recipe plans; see `status_table`."""
+def status(run: Path, curves: bool = False) -> None:
+    """Print the state of a run and of the steps that its recipe plans; see `status_table`.
+
+    With `curves` the page with the curves of its trainings is written too.
+    """
     try:
         expected = json.loads((Path(run) / PLAN).read_text())
     except (OSError, ValueError):
         expected = []
     wide_console().print(status_table(run, expected))
+    if curves:
+        from hornbook.report.curves import write_curves
+
+        print(f"The curves are in {write_curves(Path(run))}.")
 
 
 def wide_console() -> "Console":

@@ -78,6 +78,12 @@ class DataOrder:
         """How many tokens of each source the model of a branch has read after `steps` steps."""
         return {name: read["tokens"] for name, read in self._read(segment, steps).items()}
 
+    def bytes_per_token(self, segment: Segment) -> float:
+        """UTF-8 bytes of text that a token stands for, on average over what the model of a branch reads."""
+        read = self.tokens_read(segment, segment.last)
+        text = sum(n * self.sources[name].store.bytes / self.sources[name].tokens for name, n in read.items())
+        return text / sum(read.values())
+
     def packing(self, segment: Segment, steps: int) -> dict[str, int]:
         """Positions of padding and cut documents that the model of a branch has met after `steps` steps, if any."""
         read = self._read(segment, steps).values()

@@ -9,13 +9,16 @@ from hornbook.core.errors import HornbookError
 from hornbook.model.config import PARALLEL, ModelConfig, Phi3SmallConfig
 from hornbook.model.presets import PRESETS
 from hornbook.training.config_data import DataConfig
+from hornbook.training.config_monitor import AlarmConfig, MonitorConfig
 from hornbook.training.config_optimizer import AdamWConfig, OptimizerConfig
 
 __all__ = [
     "AdamWConfig",
+    "AlarmConfig",
     "CheckpointConfig",
     "FinetuneConfig",
     "ModelShape",
+    "MonitorConfig",
     "OptimizerConfig",
     "ProbeConfig",
     "TrainConfig",
@@ -143,6 +146,7 @@ class TrainConfig(Config):
     max_skipped_steps: int = Field(default=10, ge=0)  # whose gradients are no numbers; more of them end the run
     seed: int = Field(default=0, ge=0)
     checkpoints: CheckpointConfig = CheckpointConfig()
+    monitor: MonitorConfig = Field(default=MonitorConfig(), exclude_if=lambda monitor: monitor == MonitorConfig())
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from hornbook.core.step import read_manifest
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -23,6 +25,12 @@ class Choices:
 def read_choices(probe: Path) -> Choices:
     """What the probe wrote."""
     return Choices(**json.loads((probe / "choices.json").read_text()))
+
+
+def read_peak(probe: Path) -> float | None:
+    """FLOP/s of matrix products as the probe measured them, if it has: no choice, and another number in every run."""
+    manifest = read_manifest(probe)
+    return manifest["counters"].get("matmul_flops") if manifest else None
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def probe_step(inputs: dict[str, Path], out: Path, config: ProbeConfig) -> dict[
     reasons: State = {}
     with machine(Choices(threads, False, "float32", device)):
         dtype = config.dtype or _choose_dtype(device, reasons)
+        reasons["matmul_flops"] = _matmul_rate(device, getattr(torch, dtype))
         compiled = config.compile
         if compiled is None:
             compiled = _choose_compile(config, Choices(threads, False, dtype, device), reasons)
@@ -66,6 +67,14 @@ def _choose_dtype(device: str, reasons: State) -> str:
     gain = seconds[torch.float32] / seconds[torch.bfloat16]
     reasons["bfloat16"] = {"times_faster": round(gain, 2), "sums_are_exact": exact}
     return "bfloat16" if exact and gain >= BFLOAT16_GAIN else "float32"
+
+
+def _matmul_rate(device: str, dtype: torch.dtype) -> float:
+    """FLOP/s of large matrix products: the best of a few, so the peak that training is compared with."""
+    n = 1024 if device == "cpu" else 8192
+    a = torch.randn(n, n, device=device, dtype=dtype)
+    seconds = min(_seconds(lambda: a @ a, device) for _ in range(10))
+    return float(f"{2 * n**3 / seconds:.4g}")
 
 
 def _choose_compile(config: ProbeConfig, choices: Choices, reasons: State) -> bool:

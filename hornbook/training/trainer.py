@@ -7,12 +7,11 @@ few seconds. So a killed run goes on where it was, and ends with the same bits.
 Shapes in names: B rows, T positions.
 """
 
-import json
 import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from hornbook.core.documents import atomic_write
 from hornbook.core.errors import HornbookError, Terminated
 from hornbook.core.progress import Progress
 from hornbook.core.step import step_name
-from hornbook.model import huggingface
+from hornbook.model import huggingface, sizes
 from hornbook.model.build import build
 from hornbook.model.config import ModelConfig
 from hornbook.model.decoder import Decoder
@@ -34,16 +32,14 @@ from hornbook.training.batches import DataOrder
 from hornbook.training.checkpoint import About, Checkpoints
 from hornbook.training.config import ModelShape, TrainConfig
 from hornbook.training.gradients import gradient_function
-from hornbook.training.machine import Choices, machine, random_state, read_choices, set_random_state
+from hornbook.training.machine import Choices, machine, random_state, read_choices, read_peak, set_random_state
 from hornbook.training.memory import advice, free_bytes
 from hornbook.training.model_folder import describe_model, write_model
+from hornbook.training.monitor import Measure, Monitor, Units, title
 from hornbook.training.optimizer import Optimizer
 from hornbook.training.rows import PADDING
 from hornbook.training.schedule import TRUNK, Segment, learning_rate_factor, plan_segments
 from hornbook.training.termination import termination
-
-CURVE_LINES = 4000  # at most about so many in curve.jsonl
-Measure = Callable[[Decoder], float]
 
 
 def train_arm_step(
@@ -53,10 +49,12 @@ def train_arm_step(
 
     With `inputs["start"]` it goes on from the models there: for fine-tuning from the one of the same budget, else from
     that of the largest budget. A curriculum needs `inputs["scores"]`.
-    `measure` is taken of the model at every checkpoint; `checkpoints.keep_best` keeps those where it is smallest.
+    `measure` is taken of the model at every checkpoint, and `checkpoints.keep_best` keeps those where it is smallest;
+    also after every `monitor.evaluate_every` steps.
 
     Writes `<budget>/` (a Hugging Face folder with the files of `inputs["tokenizer"]`) for every budget, and
-    `curve.jsonl` (branch, step, tokens, loss in nats per token, lr as a share of its peak, seconds). Raises
+    `curve.jsonl` (branch, step, tokens, loss in nats per token, lr as a share of its peak, gradient_norm, seconds);
+    `samples.jsonl` where `monitor` asks for samples. Raises
     HornbookError when a source is empty, too many losses are no numbers, memory does not suffice, another process is
     at work in `out`, or a checkpoint is damaged or of other data or settings; Terminated after a SIGTERM.
     """
@@ -76,12 +74,17 @@ def train_arm_step(
         Progress(label, total, "tokens") as bar,
     ):
         model = build(shape).init_weights(config.seed).to(choices.device)
-        run = _Run(out, config, order, model, choices, checkpoints, inputs, measure)
+        units = Units(
+            bytes=order.bytes_per_token(segments[-1]),
+            flops=sizes.measure(replace(shape, max_position_embeddings=config.context)).train_flops,
+            peak=read_peak(inputs["probe"]),
+        )
+        run = _Run(out, config, order, model, choices, checkpoints, inputs, measure, units)
         for segment in segments:
             # A piece of the trunk serves the decays after it.
             decays = [s for s in segments if s.is_decay and s.last >= segment.last]
             if run.is_finished(segment) or all(run.is_finished(decay) for decay in decays):
-                bar.advance((segment.last - segment.first) * config.batch_tokens)
+                bar.skip((segment.last - segment.first) * config.batch_tokens)
             else:
                 run.train(segment, bar, asked_to_end.is_set)
         checkpoints.remove()
@@ -92,8 +95,8 @@ def train_arm_step(
         "epochs": {name: round(n / order.sources[name].tokens, 3) for name, n in read.items()},
         **order.packing(segments[-1], segments[-1].last),
         "tokens": total,
-        "skipped_steps": run.skipped,
-        "tokens_per_second": round(total / max(run.seconds, 1e-9), 1),
+        "skipped_steps": run.monitor.skipped,
+        "tokens_per_second": round(total / max(run.monitor.seconds, 1e-9), 1),
         "parameters": model.num_parameters(),
         "data_order": order.fingerprint(),
     }
@@ -120,8 +123,9 @@ class _Run:
         checkpoints: Checkpoints,
         inputs: dict[str, Path],
         measure: Measure | None,
+        units: Units,
     ) -> None:
-        self.out, self.config, self.order, self.model, self.measure = out, config, order, model, measure
+        self.out, self.config, self.order, self.model = out, config, order, model
         self.checkpoints, self.choices = checkpoints, choices
         self.tokenizer, self.start = inputs["tokenizer"], inputs.get("start")
         self.optimizer = Optimizer(model, config.optimizer)
@@ -136,22 +140,11 @@ class _Run:
         )
         self.identity = {
             "data": order.fingerprint(),
-            "settings": config.model_dump(mode="json", exclude={"checkpoints", "max_skipped_steps"}),
+            "settings": config.model_dump(mode="json", exclude={"checkpoints", "max_skipped_steps", "monitor"}),
             "machine": {**asdict(choices), "torch": torch.__version__},
         }
         describe_model(checkpoints.folder, model.config, self.tokenizer)
-        path = out / "curve.jsonl"
-        self.curve = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    @property
-    def seconds(self) -> float:
-        """Training time so far, that of interrupted runs included."""
-        return self.curve[-1]["seconds"] if self.curve else 0.0
-
-    @property
-    def skipped(self) -> int:
-        """Steps whose gradients were no numbers."""
-        return sum(line.get("skipped", False) for line in self.curve)
+        self.monitor = Monitor(out, config, model, self.optimizer.masters, self.tokenizer, units, measure)
 
     def is_finished(self, segment: Segment) -> bool:
         if segment.is_decay:
@@ -162,35 +155,29 @@ class _Run:
         """Run a segment from its start, or from where it was interrupted, and publish its result."""
         config, tokens = self.config, self.config.batch_tokens
         first = self._begin(segment)
-        bar.advance((first - segment.first) * tokens)
-        log_every = max(1, segment.last * len(config.budgets) // CURVE_LINES)
-        earlier, started = self.seconds, time.monotonic()
-        saved = started
-        for step in range(first, segment.last):
-            factor = learning_rate_factor(step, segment, config)
-            loss = self.gradients(*self._batch(segment, step))
-            norm = self.optimizer.step(factor)
-            skipped = not math.isfinite(norm)
-            note, now = "", time.monotonic()
-            if skipped or step % log_every == 0 or step + 1 == segment.last:
-                self._log(segment, step, factor, None if skipped else loss, earlier + now - started)
-                rate = (step + 1 - first) * tokens / (now - started)
-                note = f"loss {loss:.2f}, {rate:,.0f} tok/s"
-            if skipped:
-                self._count_skipped(segment, step)
-            bar.advance(tokens, note)
-            if step + 1 == segment.last:
-                break
-            if asked_to_end():
-                self._save(segment, step + 1)
-                self.checkpoints.wait()
-                raise Terminated(
-                    f"Asked to end at step {step + 1} of {segment.last} of {self._title(segment)}; its state is saved.",
-                    "Run the same command again to go on.",
-                )
-            if self._is_due(step + 1, now - saved):
-                self._save(segment, step + 1)
-                saved = now
+        bar.skip((first - segment.first) * tokens)
+        with self.monitor.follow(segment, first):
+            saved = time.monotonic()
+            for step in range(first, segment.last):
+                factor = learning_rate_factor(step, segment, config)
+                loss = self.gradients(*self._batch(segment, step))
+                self.monitor.before_update(step)
+                norm = self.optimizer.step(factor)
+                bar.advance(tokens, self.monitor.record(step, factor, loss, norm))
+                if not math.isfinite(norm):
+                    self._check_skipped(segment, step)
+                if step + 1 == segment.last:
+                    break
+                if asked_to_end():
+                    self._save(segment, step + 1)
+                    self.checkpoints.wait()
+                    raise Terminated(
+                        f"Asked to end at step {step + 1} of {segment.last} of {title(segment)}; its state is saved.",
+                        "Run the same command again to go on.",
+                    )
+                if self._is_due(step + 1, time.monotonic() - saved):
+                    self._save(segment, step + 1)
+                    saved = time.monotonic()
         self._publish(segment)
 
     def _is_due(self, step: int, seconds: float) -> bool:
@@ -208,30 +195,16 @@ class _Run:
             )
         return tuple(torch.from_numpy(np.ascontiguousarray(part)) for part in (ids[:, :-1], read[:, 1:]))  # type: ignore[return-value]
 
-    def _log(self, segment: Segment, step: int, factor: float, loss: float | None, seconds: float) -> None:
-        line = {
-            "branch": TRUNK if segment.branch == TRUNK else int(segment.branch),
-            "step": step,
-            "tokens": (step + 1) * self.config.batch_tokens,
-            "loss": None if loss is None else round(loss, 5),
-            "lr": round(factor, 6),
-            "seconds": round(seconds, 3),
-        }
-        self.curve.append(line if loss is not None else {**line, "skipped": True})
-
-    def _count_skipped(self, segment: Segment, step: int) -> None:
+    def _check_skipped(self, segment: Segment, step: int) -> None:
         """One bad batch is no reason to lose a run; many of them are one to stop it."""
-        print(f"  step {step} of {self._title(segment)} skipped: its gradients are no numbers", file=sys.stderr)
-        if self.skipped > self.config.max_skipped_steps:
-            self._write_curve()
+        print(f"  step {step} of {title(segment)} skipped: its gradients are no numbers", file=sys.stderr)
+        if self.monitor.skipped > self.config.max_skipped_steps:
+            self.monitor.write()
             raise HornbookError(
-                f"The gradients of {self.skipped} steps were no numbers, the last at step {step} of "
-                f"{self._title(segment)}; max_skipped_steps is {self.config.max_skipped_steps}.",
+                f"The gradients of {self.monitor.skipped} steps were no numbers, the last at step {step} of "
+                f"{title(segment)}; max_skipped_steps is {self.config.max_skipped_steps}.",
                 "Lower the learning rates of the optimizer, lengthen warmup_tokens, or set optimizer.clip_norm to 1.",
             )
-
-    def _title(self, segment: Segment) -> str:
-        return f"branch {segment.branch}" if segment.is_decay else "the trunk"
 
     def _begin(self, segment: Segment) -> int:
         """Bring weights and optimiser to where the segment starts or was interrupted; the next step."""
@@ -246,10 +219,7 @@ class _Run:
             set_random_state(random)
         else:
             self.optimizer.restart(self._fresh_weights(segment))
-        first = found.step if found else 0
-        branch = TRUNK if segment.branch == TRUNK else int(segment.branch)
-        self.curve = [line for line in self.curve if line["branch"] != branch or line["step"] < first]
-        return first
+        return found.step if found else 0
 
     def _fresh_weights(self, segment: Segment) -> dict[str, torch.Tensor]:
         """Where a training from step 0 starts: from the seed, or from the model of another arm."""
@@ -261,20 +231,14 @@ class _Run:
 
     def _save(self, segment: Segment, step: int, milestone: bool = False) -> None:
         """Write a checkpoint that `_begin` takes; the curve first, so that it is never behind."""
-        self._write_curve()
-        measured = None
-        if self.measure and not milestone:
-            with torch.no_grad():
-                measured = self.measure(self.model)
+        self.monitor.write()
+        measured = None if milestone else self.monitor.measured()
         about = About(segment.branch, step, self.optimizer.updates, self.identity, milestone, measured)
         self.checkpoints.save(self.optimizer.state() | random_state(self.choices.device), about)
 
-    def _write_curve(self) -> None:
-        atomic_write(self.out / "curve.jsonl", "".join(json.dumps(line) + "\n" for line in self.curve))
-
     def _publish(self, segment: Segment) -> None:
         if segment.is_decay:
-            self._write_curve()
+            self.monitor.write()
             write_model(self.out / segment.branch, self.model.config, self.optimizer.masters, self.tokenizer)
         else:
             self._save(segment, segment.last, milestone=True)

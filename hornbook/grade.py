@@ -120,14 +120,17 @@ def grade_plan(
 
     # Labels: those that exist, or a teacher's.
     source: Step | Path
+    if labels_jsonl is not None and teacher is not None:
+        raise HornbookError("--labels-file takes the place of a teacher.", "Leave --teacher or --labels-file away.")
     if labels_jsonl is not None:
         read_labels(labels_jsonl)  # what is wrong with them is said before the work begins
         source = labels_file(str(labels_jsonl))
     else:
         sample = add("curation.sample", sample_step, "select", SampleConfig(passages=labels), survivors)
-        asked = (teacher or TeacherConfig()).model_copy(update={"budget": BudgetConfig(tokens=budget)})
-        given = {"sample": sample, "rubric": rubric_file(rubric)}
-        about = LabellingConfig(teacher=asked)
+        teacher = teacher or TeacherConfig()
+        if budget is not None:
+            teacher = teacher.model_copy(update={"budget": BudgetConfig(tokens=budget)})
+        about, given = LabellingConfig(teacher=teacher), {"sample": sample, "rubric": rubric_file(rubric)}
         source = add("curation.labels", label_step, "transform", about, given, external=grading_prompt().hash)
 
     # What is learnt from them, how good it is, and what it says of all passages.

@@ -17,6 +17,7 @@ import pytest
 from hornbook.core.documents import read_table
 from hornbook.core.errors import HornbookError
 from hornbook.grade import grade_plan
+from hornbook.services.llm_config import TeacherConfig
 from tests.grader import by_rule, grades
 from tests.miniature import hornbook, write_miniature
 from tests.services.chat_server import chat_server
@@ -113,6 +114,7 @@ def test_labels_that_exist_take_the_place_of_the_teacher(graded, workspace):
         ({"labels": 99}, "--labels is 99"),
         ({"rubric": "poetry"}, "Cannot read the rubric poetry.* one of code, prose"),
         ({"labels_jsonl": Path("none.jsonl")}, "No label file"),
+        ({"labels_jsonl": Path("mine.jsonl"), "teacher": TeacherConfig()}, "takes the place of a teacher"),
         ({"corpus": "nowhere"}, "There is no folder nowhere"),
     ],
 )

@@ -21,7 +21,8 @@ from hornbook.curation.config_labelling import SampleConfig
 from hornbook.curation.verdicts import kept
 
 SAMPLE = pa.schema([(name, pa.string()) for name in ("id", "text", "source", "origin", "kind", "license")])
-_PARTS = 3  # of the lengths, and of the crude scores
+# Where the ranks are cut: lengths into thirds, crude scores finer where it gets rare.
+_CUTS = {"length": (1 / 3, 2 / 3), "crude": (0.5, 0.8, 0.95)}
 _MOST_SOURCES = 30  # the smaller ones count as one
 _COLUMNS = ["id", "text", "source", "origin", "meta"]
 # Words that sentences need and code does not: their share tells explanation from tables, menus and bare code.
@@ -114,8 +115,8 @@ def _strata(table: pa.Table, order: np.ndarray) -> np.ndarray:
     rank = np.empty(len(size), np.int64)
     rank[np.argsort(-size, kind="stable")] = np.arange(len(size))
     cells = np.minimum(rank, _MOST_SOURCES - 1)[source]
-    for name in ("length", "crude"):
-        by_value = np.empty(len(table), np.int64)
-        by_value[np.lexsort((order, table[name].to_numpy()))] = np.arange(len(table))
-        cells = cells * _PARTS + by_value * _PARTS // len(table)
+    for name, cuts in _CUTS.items():
+        place = np.empty(len(table))
+        place[np.lexsort((order, table[name].to_numpy()))] = (np.arange(len(table)) + 0.5) / len(table)
+        cells = cells * (len(cuts) + 1) + np.searchsorted(cuts, place)
     return np.unique(cells, return_inverse=True)[1]

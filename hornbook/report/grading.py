@@ -38,9 +38,9 @@ def quality_lines(report: Mapping[str, Any]) -> Iterator[str]:
     """Correlations on what the classifier has not seen, and its calibration."""
     heads, rows = metric_table(report)
     yield f"\nClassifier, {about(report)}, measured on labels that it has not seen:"
-    yield "  " + f"{'':<36}" + "".join(f"{head:<36}" for head in heads)
+    yield "  " + f"{'':<44}" + "".join(f"{head:<36}" for head in heads)
     for name, *cells in rows:
-        yield "  " + f"{name:<36}" + "".join(f"{value:<36}" for value in cells)
+        yield "  " + f"{name:<44}" + "".join(f"{value:<36}" for value in cells)
     yield "Calibration of edu:"
     for row in calibration_bins(report):
         low, high = row["interval"]
@@ -53,13 +53,15 @@ def quality_lines(report: Mapping[str, Any]) -> Iterator[str]:
 def learning_lines(learning: Mapping[str, Any]) -> Iterator[str]:
     """Precision and recall of the cut, the learning curve, and what more labels would bring."""
     yield (
-        f"\nOf the labelled passages, edu is {learning['useful']:g} or more in {learning['useful_share']:.1%}. "
-        f"Keeping the best {learning['keep']:.3g} of them:"
+        f"\nOf the labelled passages, which hold more of what is rare than the corpus, {learning['useful_share']:.1%} "
+        f"have edu {learning['useful']:g} or more. Their best {100 * learning['keep']:g}% by score:"
     )
     yield f"  precision {cell(learning['precision'])}   recall {cell(learning['recall'])}"
     yield "Learning curve, Spearman of edu on files left out:"
     for point in learning["curve"]:
         yield f"  trained on {point['trained_on']:>6,}: {cell(point['spearman'])}"
+    if not learning["forecast"]:
+        yield "  too few labels to say what more would bring"
     for row in learning["forecast"]:
         gain = row["gain"]
         if gain["value"] is not None:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from hornbook.core.documents import write_table
+from hornbook.core.documents import read_table, write_table
 from hornbook.core.errors import HornbookError
 from hornbook.curation.annotation import read_labels
 from hornbook.curation.config_labelling import LabellingConfig, LearningConfig, SampleConfig
@@ -98,20 +98,34 @@ def test_the_sample_takes_more_than_their_share_of_small_strata():
     assert len(draw(stratum, order, 20_000)) == len(stratum)
 
 
+def corpus(folder: Path, rows: list[dict[str, str]]) -> dict[str, Path]:
+    """Documents with these columns, all of which the verdicts keep."""
+    ids = [f"{n:032x}" for n in range(len(rows))]
+    blank = {"source": "pages", "origin": "", "meta": "{}", "kind": "text", "license": ""}
+    kept = pa.table({"id": ids, "keep": [True] * len(ids), "reason": [""] * len(ids)})
+    documents = pa.Table.from_pylist([{"id": id, **blank, **row} for id, row in zip(ids, rows, strict=True)])
+    for name, table in (("documents", documents), ("rules", kept), ("exact", kept)):
+        (folder / name).mkdir()
+        write_table(table, folder / name / "a.parquet")
+    return {name: folder / name for name in ("documents", "rules", "exact")}
+
+
 def test_a_corpus_without_enough_passages_is_an_error(inputs, tmp_path):
-    documents = tmp_path / "documents"
-    documents.mkdir()
-    table = pa.table({name: ["0" * 32] for name in ("id", "text", "source", "origin", "meta")})
-    write_table(table, documents / "a.parquet")
-    for name in ("rules", "exact"):
-        (tmp_path / name).mkdir()
-        verdict = pa.table({"id": ["0" * 32], "keep": [True], "reason": [""]})
-        write_table(verdict, tmp_path / name / "a.parquet")
-    folders = {"documents": documents, "rules": tmp_path / "rules", "exact": tmp_path / "exact"}
-    table = table.set_column(4, "meta", pa.array(["{}"]))
-    write_table(table, documents / "a.parquet")
     with pytest.raises(HornbookError, match="Only 1 passages"):
-        sample_step(folders, tmp_path / "out", SampleConfig())
+        sample_step(corpus(tmp_path, [{"text": "One passage."}]), tmp_path / "out", SampleConfig())
+
+
+def test_the_sample_holds_every_source_and_what_explains(inputs, tmp_path):
+    rows = [{"text": f"click {n} menu login cart " * 9, "origin": f"shop/{n}.md"} for n in range(1500)]
+    rows += [{"text": f"Page {n} is the list of {n} items.", "origin": f"{n}"} for n in range(400)]
+    rows += [{"text": "This is an example: the sum of two " * 5 + f"and {n}", "origin": "x"} for n in range(60)]
+    rows += [{"text": f"small {n}", "meta": '{"source": "forum"}'} for n in range(20)]
+    counters = sample_step(corpus(tmp_path, rows), tmp_path / "out", SampleConfig(passages=300))
+    sample = read_table(tmp_path / "out").to_pylist()
+    assert len(sample) == counters["rows_out"] == 300
+    assert {row["source"] for row in sample} == {"pages", "pages/shop", "forum"}
+    assert sum(row["source"] == "forum" for row in sample) > 10  # 1 % of the corpus
+    assert sum("example" in row["text"] for row in sample) > 20  # 3 % of the corpus, 9 passages of a plain sample
 
 
 def test_more_labels_help_where_few_were_given_and_the_forecast_has_an_interval():

@@ -80,7 +80,7 @@ def grade(
                 print(line(done), flush=True)
             if done.step.name == "curation.labels":
                 print("\n".join(agreement_lines(results["curation.labels"])), flush=True)
-        _show(folder)
+        _show(folder, steps)
         report = json.loads((folder / "steps" / "curation.validation" / "report.json").read_text())
     learning = results["curation.learning"]
     lines = [*quality_lines(report), *learning_lines(learning), *kept_lines(results["curation.select.kept"])]
@@ -161,14 +161,10 @@ def _name(corpus: str) -> str:
     return re.sub(r"[^\w.-]+", "-", Path(os.path.abspath(corpus)).stem).strip("-") or "corpus"
 
 
-def _show(folder: Path) -> None:
-    """Links to the results where people look for them; those that are there are of this run."""
+def _show(folder: Path, steps: list[Step]) -> None:
+    """Links to the results of these steps where people look for them, and none to those of an earlier plan."""
+    names = {step.name for step in steps}
     for name, target in _SHOWN.items():
-        link = folder / name
-        link.unlink(missing_ok=True)
-        if (folder / target).exists() and not (name == LABELS and "curation.labels" not in _planned(folder)):
-            link.symlink_to(target)
-
-
-def _planned(folder: Path) -> list[str]:
-    return json.loads((folder / PLAN).read_text())
+        (folder / name).unlink(missing_ok=True)
+        if target.split("/")[1] in names:
+            (folder / name).symlink_to(target)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from hornbook import __version__
-from hornbook.cli_synth import synth_app
+from hornbook.cli_synth import KeyOption, ModelOption, synth_app
 from hornbook.core.errors import HornbookError
 
 EXAMPLES = """
@@ -25,6 +25,7 @@ Examples:
   hornbook complete "def fibonacci(n):"
   hornbook export runs/laptop-python/models/final --type Q4_0
   hornbook chat model.gguf                     talk with a model, yours or another
+  hornbook grade ~/code --keep 15%             labels by a teacher, a classifier from them, the best passages
   hornbook synth run recipes/synthetic-python.yaml   lessons that a teacher writes, checked before they are believed
   hornbook fetch teacher                       a small teacher that runs here; prints where it is
   hornbook score passages.jsonl --run runs/laptop-python > scores.jsonl
@@ -310,6 +311,31 @@ def model_show(
 
 
 app.add_typer(synth_app, name="synth")
+
+
+@app.command()
+def grade(
+    corpus: Annotated[str, typer.Argument(help="Folder with text or code; JSONL, Parquet, WARC or WET files.")],
+    keep: Annotated[str, typer.Option(help="Share of the bytes to keep, the best first.")] = "15%",
+    rubric: Annotated[str, typer.Option(help="What is good: code, prose, or a file of your own.")] = "code",
+    teacher: Annotated[str | None, typer.Option(help="URL of a teacher [default: the embedded one].")] = None,
+    model: ModelOption = "",
+    key_env: KeyOption = "",
+    labels: Annotated[int, typer.Option(help="Passages that the teacher labels.")] = 2000,
+    budget: Annotated[int | None, typer.Option(min=0, help="Most tokens that it may read and write.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="Labels that exist (JSONL), in place of a teacher.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--folder", "--run", help="Where the run lives [default: runs/<corpus>-graded].")
+    ] = None,
+) -> None:
+    """Keep the best of a corpus by a teacher's labels; after a kill the same command goes on and pays nothing twice.
+
+    Example: hornbook grade pages.jsonl --rubric prose --teacher http://localhost:8000/v1 --model qwen --keep 15%
+    """
+    from hornbook.grade import grade as run_grade
+    from hornbook.synth import teacher_at
+
+    run_grade(corpus, keep, rubric, teacher_at(teacher, model, key_env), labels, labels_file, budget, folder)
 
 
 @app.command()

@@ -61,7 +61,7 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
         for done in execute(steps, run):
             fresh += done.fresh
             if done.fresh:
-                print(_line(done), flush=True)
+                print(line(done), flush=True)
         if not until:
             _publish(recipe, run)
     if fresh:
@@ -72,7 +72,7 @@ def walk(recipe: Recipe, run: Path, text: str, until: str | None = None) -> None
         print_summary(run)
 
 
-def _line(done: Done) -> str:
+def line(done: Done) -> str:
     """What a step did, on one line: seconds, kept of how many, and the main reasons for dropping."""
     manifest, counters = done.manifest, done.manifest["counters"]
     parts = [f"  {manifest['name']:<36} {_duration(manifest['seconds']):>8}"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.miniature import RECIPE, hornbook, write_labels
 
-VERBS = ("run", "compare", "sweep", "init", "score", "bpb", "complete", "fetch", "why", "status", "synth")
+VERBS = ("run", "compare", "sweep", "init", "score", "bpb", "complete", "fetch", "why", "status", "synth", "grade")
 
 
 def test_help_shows_every_verb_and_examples(tmp_path):

@@ -37,7 +37,9 @@ def source_of(path: str) -> Source:
             return Warc(warc=[path])
     if local.exists():
         raise HornbookError(f"{path} is no source.", "Give a folder, or JSONL, Parquet, WARC or WET files.")
-    raise HornbookError(f"There is no folder {path}.", "Give --source a folder with your files.")
+    raise HornbookError(
+        f"There is no folder {path}.", "Name a folder with your files, or JSONL, Parquet, WARC or WET files."
+    )
 
 
 def _kind(name: str) -> str:

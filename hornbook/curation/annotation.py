@@ -14,6 +14,7 @@ from hornbook.core.errors import HornbookError
 RANGES = {"edu": (0.0, 5.0), "self": (0.0, 3.0), "level": (1.0, 5.0)}  # see labels/RUBRIC.md
 BUILT_IN = "builtin:python-edu"
 MIN_LABELS, MAX_LABELS = 100, 10_000  # below: noise; above: the solver's square matrix takes gigabytes
+LABELS = "labels.jsonl"  # in the folder of the step that writes labels
 _FOLDER = Path(__file__).parent / "labels"
 
 
@@ -28,10 +29,10 @@ class Labels:
 
 
 def labels_file(name: str = BUILT_IN) -> Path:
-    """The file behind `builtin:python-edu` or behind a path."""
+    """The file behind `builtin:python-edu`, behind a path, or in the folder of the step that asked a teacher."""
     if name == BUILT_IN:
         return _FOLDER / "python-edu-train.jsonl.gz"
-    path = Path(name)
+    path = Path(name) / LABELS if Path(name).is_dir() else Path(name)
     if name.startswith("builtin:") or not path.is_file():
         raise HornbookError(
             f"No label file {name!r}.", f"Give {BUILT_IN!r} or the path of a JSONL file (docs/annotation.md)."

@@ -29,7 +29,7 @@ def make_report(labels: Labels, features: Features, config: ClassifierConfig) ->
 
     Raises HornbookError when all labels come from one file, so that nothing can be left out.
     """
-    file, package = _numbers(labels.files), _numbers(labels.packages)
+    file, package = group_numbers(labels.files), group_numbers(labels.packages)
     rng = np.random.default_rng(config.seed)
     folds = min(config.folds, file.max() + 1)
     if folds < 2:
@@ -112,6 +112,13 @@ def average_precision(useful: np.ndarray, predicted: np.ndarray) -> float:
     return float((np.diff(hits, prepend=0) * hits / seen).sum() / hits[-1])
 
 
+def precision_and_recall(useful: np.ndarray, predicted: np.ndarray, share: float) -> tuple[float, float]:
+    """How many of the best `share` of the passages by prediction are useful, and how many of the useful are in it."""
+    best = np.argsort(-predicted, kind="stable")[: max(1, round(share * len(predicted)))]
+    hits, all_useful = int(useful[best].sum()), int(useful.sum())
+    return hits / len(best), hits / all_useful if all_useful else np.nan
+
+
 def _ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1; ties share their mean rank."""
     order = np.argsort(values)
@@ -122,7 +129,8 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return ranks
 
 
-def _numbers(names: list[str]) -> np.ndarray:
+def group_numbers(names: list[str]) -> np.ndarray:
+    """A number from 0 for every name, the same for the same name."""
     return np.unique(names, return_inverse=True)[1]
 
 
@@ -142,19 +150,19 @@ def _metrics(
     values: np.ndarray, predictions: list[np.ndarray], group: np.ndarray, config: ClassifierConfig
 ) -> dict[str, Any]:
     """Each metric: its mean over the repeats, and a 95 % interval from a bootstrap over whole groups."""
-    samples = [np.arange(len(values)), *_resamples(group, config)]
+    samples = [np.arange(len(values)), *resamples(group, config)]
     useful = values[:, 0] >= config.useful
     rows: dict[str, tuple[Metric, np.ndarray, int]] = {
         f"spearman_{target}": (spearman, values[:, index], index) for index, target in enumerate(TARGETS)
     }
     rows |= {"auc_edu": (roc_auc, useful, 0), "average_precision_edu": (average_precision, useful, 0)}
     return {
-        name: _estimate([np.mean([metric(label[s], p[s, column]) for p in predictions]) for s in samples])
+        name: estimate([np.mean([metric(label[s], p[s, column]) for p in predictions]) for s in samples])
         for name, (metric, label, column) in rows.items()
     }
 
 
-def _resamples(group: np.ndarray, config: ClassifierConfig) -> list[np.ndarray]:
+def resamples(group: np.ndarray, config: ClassifierConfig) -> list[np.ndarray]:
     """Bootstrap samples of whole groups, as numbers of passages."""
     rng = np.random.default_rng(config.seed)
     order = np.argsort(group, kind="stable")
@@ -165,14 +173,14 @@ def _resamples(group: np.ndarray, config: ClassifierConfig) -> list[np.ndarray]:
     ]
 
 
-def _estimate(values: list[Any]) -> dict[str, float | None]:
+def estimate(values: list[Any]) -> dict[str, float | None]:
     """The first value is the estimate; the others are resamples. None where it is not defined."""
-    estimate, resampled = float(values[0]), np.array(values[1:])
+    first, resampled = float(values[0]), np.array(values[1:])
     resampled = resampled[np.isfinite(resampled)]
-    if not np.isfinite(estimate) or not len(resampled):
+    if not np.isfinite(first) or not len(resampled):
         return {"value": None, "low": None, "high": None}
     low, high = np.quantile(resampled, (0.025, 0.975))
-    return {"value": round(estimate, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    return {"value": round(first, 4), "low": round(float(low), 4), "high": round(float(high), 4)}
 
 
 def _calibration(
@@ -187,12 +195,12 @@ def _calibration(
             break
         del edges[small[-1] if small[-1] > 0 else 1]
     bins = np.digitize(predicted, edges[1:-1])
-    samples = _resamples(group, config)
+    samples = resamples(group, config)
     table = []
     for index in range(len(edges) - 1):
         inside = bins == index
         resampled = [label[s][inside[s]].mean() if inside[s].any() else np.nan for s in samples]
-        mean = _estimate([label[inside].mean(), *resampled])
+        mean = estimate([label[inside].mean(), *resampled])
         table.append(
             {
                 "low": float(edges[index]),

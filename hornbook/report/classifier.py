@@ -23,7 +23,7 @@ def metric_table(report: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
         for way in ways
     ]
     names = dict.fromkeys(name for way in ways for name in way.get("metrics", {}))
-    return heads, [[_name(name, report), *(_cell(way["metrics"].get(name)) for way in ways)] for name in names]
+    return heads, [[_name(name, report), *(cell(way["metrics"].get(name)) for way in ways)] for name in names]
 
 
 def about(report: Mapping[str, Any]) -> str:
@@ -47,7 +47,8 @@ def _times(repeats: int) -> str:
     return f", {repeats} times" if repeats > 1 else ""
 
 
-def _cell(metric: Mapping[str, Any] | None) -> str:
+def cell(metric: Mapping[str, Any] | None) -> str:
+    """A value with its interval, or a dash."""
     if not metric or metric.get("value") is None:
         return "–"
     return f"{metric['value']:.2f} [{metric['low']:.2f}, {metric['high']:.2f}]"

@@ -51,6 +51,11 @@ class TeacherConfig(Config):
     budget: BudgetConfig = BudgetConfig()
     prices: PriceConfig = PriceConfig()
 
+    def what_bears_on_answers(self) -> dict[str, Any]:
+        """Another address, another pace or another budget gives the same answers."""
+        kept = ("model", "extra") if self.model else ("url",)
+        return {name: getattr(self, name) for name in kept}
+
     @model_validator(mode="after")
     def _coherent(self) -> "TeacherConfig":
         if clash := SAMPLING_KEYS & self.extra.keys():

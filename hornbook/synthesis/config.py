@@ -102,9 +102,7 @@ class SynthesisConfig(Config):
 
     @field_serializer("teacher")
     def _what_bears_on_answers(self, teacher: TeacherConfig) -> dict[str, Any]:
-        """Another address, another pace or another budget gives the same answers."""
-        kept = ("model", "extra") if teacher.model else ("url",)
-        return {name: getattr(teacher, name) for name in kept}
+        return teacher.what_bears_on_answers()
 
     @property
     def reads_passages(self) -> bool:

@@ -37,9 +37,9 @@ class Prompt:
 
 
 @cache
-def load_prompt(name: str) -> Prompt:
-    """The prompt `prompts/<name>.md`."""
-    text = (PROMPTS / f"{name}.md").read_text(encoding="utf-8")
+def load_prompt(name: str, folder: Path = PROMPTS) -> Prompt:
+    """The prompt `<folder>/<name>.md`."""
+    text = (folder / f"{name}.md").read_text(encoding="utf-8")
     _, head, body = text.split("---\n", 2)
     about = yaml.safe_load(head)
     environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)

@@ -10,7 +10,9 @@ import torch
 
 from hornbook.deployment.agreement import Agreement, Row, compare
 from hornbook.deployment.complete import complete
+from hornbook.deployment.engines import Ask
 from hornbook.model.load import load_any
+from hornbook.model.sampling import SamplingOptions
 from hornbook.services.teacher import fetch_teacher
 from tests.model.llama_files import expand
 from tests.model.test_gguf_tokenizer import hard_texts
@@ -55,6 +57,6 @@ def test_the_teacher_computes_what_llama_cpp_computes(teacher: Path, tmp_path: P
 @pytest.mark.stress
 def test_the_teacher_writes_code(teacher: Path, capsys: pytest.CaptureFixture[str]) -> None:
     threads = torch.get_num_threads()
-    complete("def fibonacci(n):", model=teacher, max_new_tokens=40, temperature=0.0)
+    complete("def fibonacci(n):", model=teacher, ask=Ask(40, SamplingOptions(temperature=0.0)))
     assert torch.get_num_threads() == threads
     assert "return" in capsys.readouterr().out

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -164,3 +165,22 @@ def test_a_run_killed_again_and_again_ends_as_if_it_had_not_been(tmp_path):
     done = hornbook("run", "recipe.yaml", "--run", "killed", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert tables(tmp_path / "killed") == tables(tmp_path / "whole")
+
+
+def test_a_training_is_watched_when_the_recipe_asks_for_it(workspace, tmp_path):
+    shutil.copytree(workspace, tmp_path / "copy")
+    recipe = tmp_path / "copy" / "recipe.yaml"
+    watch = "{evaluate_every: 5, evaluation_passages: 5, sample_prompts: ['def add(a, b):'], sample_every: 10}"
+    recipe.write_text(recipe.read_text().replace("training:\n", f"training:\n  monitor: {watch}\n"))
+    command = ("run", recipe, "--run", "runs/laptop-python", "--until", "training.raw")
+    done = hornbook(*command, cwd=tmp_path / "copy")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "copy" / "runs" / "laptop-python" / "steps" / "training.raw"
+    lines = [json.loads(line) for line in (folder / "curve.jsonl").read_text().splitlines()]
+    measured = [line["measured"] for line in lines if "measured" in line]  # bits per byte of held-out passages
+    assert len(measured) > 4 and measured[-1] < measured[0] < 8
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert samples and {sample["prompt"] for sample in samples} == {"def add(a, b):"}
+    watched = (folder / "16000" / "model.safetensors").read_bytes()
+    unwatched = workspace / "runs" / "laptop-python" / "steps" / "training.raw" / "16000" / "model.safetensors"
+    assert watched == unwatched.read_bytes()

@@ -8,6 +8,7 @@ missing, never the file (`synchronous=NORMAL`, https://sqlite.org/pragma.html#pr
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -47,7 +48,7 @@ class RequestCache:
         with self._explained():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._use_wal()
             self._db.execute("PRAGMA synchronous=NORMAL")
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, VERSION):
@@ -57,6 +58,18 @@ class RequestCache:
                 )
             self._db.executescript(_TABLES)
             self._db.execute(f"PRAGMA user_version={VERSION}")
+
+    def _use_wal(self) -> None:
+        """Switch to a write-ahead log. SQLite does not wait here for another process that does the same."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.01)
 
     def get(self, key: str) -> Reply | None:
         """The reply to a request, or None."""
